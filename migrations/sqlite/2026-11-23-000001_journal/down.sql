@@ -1,0 +1,10 @@
+DROP TABLE day_totals;
+DROP TABLE jobs;
+DROP TABLE holds;
+DROP TABLE postings;
+DROP TABLE entries;
+DROP TABLE balances;
+DROP TABLE accounts;
+DROP TABLE books;
+DROP TABLE events;
+DROP TABLE seals;

@@ -1,0 +1,128 @@
+//! Long work that survives a crash: a row says how far it is, and that row moves in the same commit as the work.
+//!
+//! | state | event | next | function |
+//! |---|---|---|---|
+//! | - | work accepted | ready | [`add`] |
+//! | ready | a worker leases it | ready, leased | [`lease`] |
+//! | ready, leased | a slice is done | ready, leased | [`advance`] |
+//! | ready, leased | the lease runs out (its worker died) | ready | - |
+//! | ready, leased | the last slice is done | done | [`finish`] |
+//! | ready, leased | the work cannot go on | failed | [`fail`] |
+
+use super::conn::{Conn, broken};
+use super::schema::jobs;
+use super::tx::Tx;
+use crate::error::{Error, Result};
+use crate::time::stored;
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::prelude::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::{RunQueryDsl, insert_into, update};
+
+/// How long a worker may be silent before another takes over. Two workers at once would do no harm, only waste: each slice
+/// checks in its own commit that the lease is still its own.
+const LEASE: TimeDelta = TimeDelta::seconds(10);
+
+/// A piece of long work.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = jobs, treat_none_as_default_value = false)]
+pub struct Job {
+    /// Its id.
+    pub id: String,
+    /// What is to be done.
+    pub kind: String,
+    /// To what; once per kind.
+    pub subject: String,
+    /// `ready`, `done`, `failed`.
+    pub state: String,
+    /// How far it is, as JSON that its kind understands.
+    pub cursor: String,
+    /// Who works on it.
+    pub lease_owner: Option<String>,
+    /// Until when nobody else may.
+    pub lease_until: Option<NaiveDateTime>,
+    /// When it was accepted.
+    pub created_at: NaiveDateTime,
+    /// Why it failed.
+    pub problem: Option<String>,
+}
+
+/// Accepts work.
+pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<String> {
+    let job = Job {
+        id: tx.id("job"),
+        kind: kind.to_owned(),
+        subject: subject.to_owned(),
+        state: "ready".to_owned(),
+        cursor: cursor.to_owned(),
+        lease_owner: None,
+        lease_until: None,
+        created_at: stored(tx.now()),
+        problem: None,
+    };
+    insert_into(jobs::table).values(&job).execute(tx.conn()).map_err(broken)?;
+    Ok(job.id)
+}
+
+/// Takes a job for `owner`: `None` when it is over or somebody else works on it.
+pub fn lease(tx: &mut Tx<'_>, kind: &str, subject: &str, owner: &Owner) -> Result<Option<Job>> {
+    let now = tx.now();
+    let open = jobs::table.select(Job::as_select()).filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject));
+    let Some(job) = open.filter(jobs::state.eq("ready")).first(tx.conn()).optional().map_err(broken)? else { return Ok(None) };
+    let others = job.lease_owner.as_deref().filter(|o| *o != owner.0 && !owner.knows_dead(o));
+    if others.is_some() && job.lease_until.is_some_and(|until| until > stored(now)) {
+        return Ok(None);
+    }
+    let lease = (jobs::lease_owner.eq(&owner.0), jobs::lease_until.eq(stored(now + LEASE)));
+    update(jobs::table.find(&job.id)).set(lease).execute(tx.conn()).map_err(broken)?;
+    Ok(Some(job))
+}
+
+/// Moves a job's cursor together with the work that it counts, and renews the lease. Refused when the lease was lost.
+pub fn advance(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str) -> Result<()> {
+    change(tx, id, owner, "ready", cursor, None)
+}
+
+/// The work is done.
+pub fn finish(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str) -> Result<()> {
+    change(tx, id, owner, "done", cursor, None)
+}
+
+/// The work cannot go on, and why.
+pub fn fail(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str, problem: &str) -> Result<()> {
+    change(tx, id, owner, "failed", cursor, Some(problem))
+}
+
+fn change(tx: &mut Tx<'_>, id: &str, owner: &Owner, state: &str, cursor: &str, problem: Option<&str>) -> Result<()> {
+    let until = stored(tx.now() + LEASE);
+    let mine = jobs::table.filter(jobs::id.eq(id)).filter(jobs::lease_owner.eq(&owner.0)).filter(jobs::state.eq("ready"));
+    let set = (jobs::state.eq(state), jobs::cursor.eq(cursor), jobs::lease_until.eq(until), jobs::problem.eq(problem));
+    match update(mine).set(set).execute(tx.conn()).map_err(broken)? {
+        1 => Ok(()),
+        _ => Err(Error::Conflict(format!("another process took {id} over; it goes on there"))),
+    }
+}
+
+/// A worker: this process on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The present process.
+    pub fn here() -> Owner {
+        // One machine from one boot to the next; elsewhere than on Linux the lease alone decides.
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Owner(format!("{}:{}", boot.trim(), std::process::id()))
+    }
+
+    /// Whether `other` was a process of this machine that is gone: its work can be taken over at once.
+    fn knows_dead(&self, other: &str) -> bool {
+        let (Some((my_boot, _)), Some((boot, pid))) = (self.0.split_once(':'), other.split_once(':')) else { return false };
+        !boot.is_empty() && boot == my_boot && !std::path::Path::new("/proc").join(pid).exists()
+    }
+}
+
+/// The jobs of a kind that are not over, oldest first.
+pub fn unfinished(conn: &mut Conn, kind: &str) -> Result<Vec<Job>> {
+    let open = jobs::table.select(Job::as_select()).filter(jobs::kind.eq(kind)).filter(jobs::state.eq("ready"));
+    open.order(jobs::id).load(conn).map_err(broken)
+}
