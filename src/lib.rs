@@ -1,8 +1,11 @@
 //! Tributary: a centralized treasury. See `ARCHITECTURE.md` for the map.
 
 pub mod actor;
+pub mod cli;
+pub mod config;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod ledger;
 pub mod money;
 pub mod time;

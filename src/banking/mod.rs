@@ -2,15 +2,27 @@
 //!
 //! A [`Reader`] gives one [`Event`] after another and holds one line in memory at a time, so a statement of a million lines
 //! is read in constant space. It collects: a file gives all that can be read of it, and every problem with its place.
-//! A *grave* problem makes its statement unusable (a line without amount, direction or date cannot be posted); others are
-//! notes. Nothing here decides what is posted; that is `statements`.
+//! A *grave* problem makes its statement unusable (a line without amount, direction or date cannot be posted), a
+//! *quarantine* needs a person, a *note* only wants to be known. Nothing here decides what is posted; that is `statements`.
+//!
+//! Read [`Reader`] first, then the event types below it; `camt` and `mt940` each turn one format into them.
 
 use crate::money::{Currency, Minor};
 use chrono::NaiveDate;
 use std::fmt;
 
 pub mod camt;
+mod detect;
+mod findings;
+pub mod inspect;
 pub mod mt940;
+mod reader;
+mod source;
+pub mod write;
+
+pub use detect::detect;
+pub use findings::findings;
+pub use reader::Reader;
 
 /// A bank format that Tributary reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +65,46 @@ pub enum Event {
 /// Something wrong or odd in a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Zero-based index of the statement in the file; `None` when the file itself cannot be read on.
+    /// Zero-based index of the statement in the file; `None` when it is about the file itself: with [`Severity::Grave`], a
+    /// part of it that belongs to no statement cannot be read. Statements that ended before stay good.
     pub statement: Option<usize>,
     /// Where: `line 12`, `line 12, Stmt 1, Ntry 3, Amt`.
     pub at: String,
     /// What is wrong and how to mend it, for people.
     pub problem: String,
-    /// Whether the statement (or file) is unusable; otherwise a note.
-    pub grave: bool,
+    /// What it means for the statement (or file).
+    pub severity: Severity,
+}
+
+/// What a problem means for its statement; the worst of a statement's problems decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is held up.
+    Note,
+    /// The statement contradicts itself: nothing of it is posted until a person accepts it.
+    Quarantine,
+    /// The statement (or file) cannot be used.
+    Grave,
+}
+
+impl Severity {
+    /// `note`, `quarantine`, `grave`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Quarantine => "quarantine",
+            Severity::Grave => "grave",
+        }
+    }
 }
 
 /// What a statement says of itself before its first line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
+    /// Zero-based position of the statement in its file, the same as in [`Problem::statement`].
+    pub index: usize,
+    /// Where it begins, for messages: `line 12, Stmt 1`.
+    pub at: String,
     /// The format.
     pub format: Format,
     /// The exact version where the format has one: `camt.053.001.08`; else the format's name.
@@ -86,7 +125,8 @@ pub struct Head {
     pub number: Option<u64>,
     /// Page within the statement, from 1.
     pub page: Option<u32>,
-    /// Whether this is the last page; `None` when the file does not say.
+    /// Whether this is the last page; `None` when the file does not say. An MT940 says it at its end only: by whether
+    /// [`Foot::closing`] is intermediate.
     pub last_page: Option<bool>,
     /// Marked as a copy or duplicate (`CpyDplctInd`): never posted.
     pub copy: bool,
@@ -103,6 +143,8 @@ pub struct Head {
 pub struct Balance {
     /// Signed: a credit balance is positive.
     pub amount: Minor,
+    /// As the balance says; other than the account's in some real files, which then is a finding.
+    pub currency: Currency,
     /// The day it is of.
     pub on: NaiveDate,
     /// Carried between the pages of one statement (`:60M:`, `:62M:`, `ITBD`), not the day's own.
@@ -114,8 +156,12 @@ pub struct Balance {
 pub struct Foot {
     /// The closing booked balance.
     pub closing: Option<Balance>,
-    /// Lines of any status.
+    /// Lines of any status, also those that could not be read.
     pub line_count: u64,
+    /// Credit lines of any status that could be read.
+    pub credit_count: u64,
+    /// Debit lines of any status that could be read.
+    pub debit_count: u64,
     /// Sum of the amounts of all credit lines of any status, unsigned.
     pub credit_total: i128,
     /// Sum of the amounts of all debit lines of any status, unsigned.
@@ -193,7 +239,7 @@ pub struct Line {
     pub at: String,
     /// Unsigned.
     pub amount: Minor,
-    /// The account's currency.
+    /// The account's currency; a line in another one is a grave problem of its statement.
     pub currency: Currency,
     /// The effective direction.
     pub direction: Direction,
@@ -249,7 +295,8 @@ pub struct Detail {
     pub mandate_id: Option<String>,
     /// `AcctSvcrRef` of the detail.
     pub bank_ref: Option<String>,
-    /// The other party: debtor of a credit, creditor of a debit (roles keep their original sense on returns).
+    /// The other party: debtor of a credit, creditor of a debit. On a return the parties keep the roles of the original
+    /// payment, so it is the other way round there, unless the file names one party only.
     pub counterparty_name: Option<String>,
     /// Its account, blanks removed.
     pub counterparty_account: Option<String>,
@@ -262,9 +309,13 @@ pub struct Detail {
     pub own_account: Option<String>,
     /// Structured creditor reference (`CdtrRefInf/Ref`), blanks removed.
     pub creditor_reference: Option<String>,
+    /// Number of an invoice or other document (`RfrdDocInf/Nb`); the first when there are several.
+    pub invoice: Option<String>,
     /// Unstructured text, joined in order, without a separator where a part is full.
     pub remittance: Option<String>,
-    /// Reason of a return (`RtrInf/Rsn`, GVC text key), which marks the detail as one.
+    /// What the bank adds to the detail: `AddtlTxInf`, `AddtlRmtInf`, the text of `:86:` that belongs to no field.
+    pub info: Option<String>,
+    /// Reason of a return (`RtrInf/Rsn`, GVC text key), which marks the detail as one; `unspecified` when none is given.
     pub return_reason: Option<String>,
     /// Purpose code.
     pub purpose: Option<String>,

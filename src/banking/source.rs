@@ -27,6 +27,7 @@ pub(super) struct Source<R> {
     line: u64,
     since_mark: usize,
     mended: u64,
+    ends_in_line: bool,
 }
 
 impl<R: BufRead> Source<R> {
@@ -42,7 +43,13 @@ impl<R: BufRead> Source<R> {
             line: 1,
             since_mark: 0,
             mended: 0,
+            ends_in_line: false,
         }
+    }
+
+    /// Whether the last line read had no line end: the file ends in it.
+    pub(super) fn ends_in_line(&self) -> bool {
+        self.ends_in_line
     }
 
     /// The line of the next byte, from 1.
@@ -67,6 +74,7 @@ impl<R: BufRead> Source<R> {
         if self.read_until(b'\n', &mut bytes)? == 0 {
             return Ok(false);
         }
+        self.ends_in_line = bytes.last() != Some(&b'\n');
         while matches!(bytes.last(), Some(b'\n' | b'\r')) {
             bytes.pop();
         }

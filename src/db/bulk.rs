@@ -22,6 +22,13 @@ pub struct Day {
     text: String,
 }
 
+impl Day {
+    /// `2026-03-02`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl From<NaiveDate> for Day {
     fn from(date: NaiveDate) -> Self {
         Day { date, text: date.format("%Y-%m-%d").to_string() }

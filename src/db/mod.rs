@@ -18,10 +18,12 @@ mod conn;
 pub mod jobs;
 pub mod schema;
 pub mod seal;
+pub mod textbook;
 mod tx;
 mod writer;
 
 pub use conn::{Conn, Url, broken};
+pub(crate) use tx::event_leaf;
 pub use tx::{Head, Tx, Who, head};
 pub use writer::{Asked, Fault, FaultPoint, Faults, Kind, Lane};
 

@@ -126,4 +126,245 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(seals, events, books, accounts, balances, entries, postings, holds, day_totals, jobs);
+diesel::table! {
+    entities (id) {
+        id -> Text,
+        code -> Text,
+        name -> Text,
+        country -> Text,
+        metadata -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    banks (id) {
+        id -> Text,
+        code -> Text,
+        name -> Text,
+        bic -> Nullable<Text>,
+        country -> Text,
+        metadata -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    products (id) {
+        id -> Text,
+        code -> Text,
+        name -> Text,
+        metadata -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    markets (code) {
+        code -> Text,
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    masters (id) {
+        id -> Text,
+        code -> Text,
+        name -> Text,
+        bank -> Text,
+        entity -> Text,
+        currency -> Text,
+        account_number -> Text,
+        time_zone -> Text,
+        cut_over_on -> Date,
+        opening -> BigInt,
+        number_scheme -> Text,
+        number_prefix -> Text,
+        numbers_given -> BigInt,
+        book -> BigInt,
+        account -> BigInt,
+        suspense -> BigInt,
+        in_transit -> BigInt,
+        line_count -> BigInt,
+        metadata -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sub_accounts (id) {
+        id -> Text,
+        master -> Text,
+        parent -> Nullable<Text>,
+        code -> Text,
+        name -> Text,
+        kind -> Text,
+        product -> Nullable<Text>,
+        market -> Nullable<Text>,
+        owner -> Text,
+        account -> Nullable<BigInt>,
+        virtual_number -> Nullable<Text>,
+        metadata -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    statement_files (id) {
+        id -> Text,
+        sha256 -> Text,
+        name -> Text,
+        channel -> Text,
+        origin -> Text,
+        format -> Text,
+        size -> BigInt,
+        received_at -> Timestamp,
+        state -> Text,
+        problems -> Text,
+    }
+}
+
+diesel::table! {
+    statement_chunks (file, seq) {
+        file -> Text,
+        seq -> BigInt,
+        bytes -> Binary,
+    }
+}
+
+diesel::table! {
+    statements (id) {
+        id -> Text,
+        file -> Text,
+        place -> BigInt,
+        master -> Nullable<Text>,
+        account_number -> Nullable<Text>,
+        currency -> Nullable<Text>,
+        format -> Text,
+        message_id -> Nullable<Text>,
+        statement_id -> Nullable<Text>,
+        number -> Nullable<BigInt>,
+        page -> Nullable<BigInt>,
+        opening -> Nullable<BigInt>,
+        opening_on -> Nullable<Date>,
+        opening_carried -> Bool,
+        closing -> Nullable<BigInt>,
+        closing_on -> Nullable<Date>,
+        closing_carried -> Bool,
+        first_day -> Nullable<Date>,
+        last_day -> Nullable<Date>,
+        line_count -> BigInt,
+        booked_count -> BigInt,
+        credit_total -> BigInt,
+        debit_total -> BigInt,
+        content -> Binary,
+        state -> Text,
+        same_as -> Nullable<Text>,
+        problems -> Text,
+    }
+}
+
+diesel::table! {
+    lines (id) {
+        id -> Text,
+        master -> Text,
+        statement -> Text,
+        place -> BigInt,
+        booked_on -> Date,
+        valued_on -> Date,
+        amount -> BigInt,
+        identity -> Binary,
+        ordinal -> BigInt,
+        facet -> Text,
+        posting -> Text,
+        reversal -> Bool,
+        bank_ref -> Nullable<Text>,
+        owner_ref -> Nullable<Text>,
+        end_to_end_id -> Nullable<Text>,
+        code -> Nullable<Text>,
+        counterparty_name -> Nullable<Text>,
+        counterparty_account -> Nullable<Text>,
+        own_account -> Nullable<Text>,
+        creditor_reference -> Nullable<Text>,
+        remittance -> Nullable<Text>,
+        info -> Nullable<Text>,
+        return_reason -> Nullable<Text>,
+        detail_count -> BigInt,
+    }
+}
+
+diesel::table! {
+    line_facets (statement, place) {
+        statement -> Text,
+        place -> BigInt,
+        line -> Text,
+        kind -> Text,
+    }
+}
+
+diesel::table! {
+    line_details (line, place) {
+        line -> Text,
+        place -> BigInt,
+        amount -> Nullable<BigInt>,
+        end_to_end_id -> Nullable<Text>,
+        bank_ref -> Nullable<Text>,
+        counterparty_name -> Nullable<Text>,
+        counterparty_account -> Nullable<Text>,
+        own_account -> Nullable<Text>,
+        creditor_reference -> Nullable<Text>,
+        remittance -> Nullable<Text>,
+        return_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    rules (code, version) {
+        code -> Text,
+        version -> BigInt,
+        priority -> BigInt,
+        state -> Text,
+        definition -> Text,
+        made_by -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    routes (line, seq) {
+        line -> Text,
+        seq -> BigInt,
+        entry -> BigInt,
+        evidence -> Text,
+        rule -> Nullable<Text>,
+        version -> Nullable<BigInt>,
+        matched -> Text,
+        sentence -> Text,
+        shares -> Text,
+        suspense -> Bool,
+        decided_by -> Text,
+        decided_at -> Timestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    seals,
+    events,
+    books,
+    accounts,
+    balances,
+    entries,
+    postings,
+    holds,
+    day_totals,
+    jobs,
+    entities,
+    banks,
+    products,
+    markets,
+    masters,
+    sub_accounts,
+    statement_files,
+    statement_chunks,
+    statements,
+    lines,
+    line_facets,
+    line_details,
+    rules,
+    routes,
+);

@@ -62,19 +62,6 @@ pub(super) struct SealRow {
     pub peaks: Vec<u8>,
 }
 
-impl SealRow {
-    pub(super) fn content(&self, previous: Hash) -> Option<SealContent> {
-        Some(SealContent {
-            number: self.number,
-            recorded_at: from_stored(self.recorded_at),
-            entries: (self.first_entry, self.last_entry),
-            events: (self.first_event, self.last_event),
-            root: self.root.as_slice().try_into().ok()?,
-            previous,
-        })
-    }
-}
-
 /// Where the journal stands.
 pub fn head(conn: &mut Conn) -> Result<Head> {
     let row: Option<SealRow> =
@@ -220,7 +207,8 @@ impl<'c> Tx<'c> {
         number
     }
 
-    pub(super) fn act_as(&mut self, who: &Arc<Who>) {
+    /// From here on this one acts: items of a group come from several.
+    pub(crate) fn act_as(&mut self, who: &Arc<Who>) {
         self.who = Arc::clone(who);
     }
 

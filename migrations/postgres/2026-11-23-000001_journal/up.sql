@@ -20,6 +20,8 @@ CREATE TABLE seals (
     CONSTRAINT seals_hashes CHECK (length(root) = 32 AND length(hash) = 32 AND length(peaks) % 32 = 0)
 );
 
+CREATE INDEX seals_recorded_at ON seals (recorded_at);   -- as known at an instant
+
 -- Every recorded change and refusal in one gapless order: audit record, outbox and live feed are readers of it.
 CREATE TABLE events (
     number  BIGINT NOT NULL PRIMARY KEY,

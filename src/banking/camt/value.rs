@@ -50,7 +50,8 @@ pub(super) fn date(text: &str) -> Option<NaiveDate> {
     let day = text.get(..10)?;
     let bytes = day.as_bytes();
     let number = |range: std::ops::Range<usize>| day.get(range).and_then(|d| d.parse::<u32>().ok());
-    if bytes.get(4) != Some(&b'-') || bytes.get(7) != Some(&b'-') || !day.is_ascii() {
+    let shaped = bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+    if !shaped {
         return None;
     }
     let year = i32::try_from(number(0..4)?).ok()?;

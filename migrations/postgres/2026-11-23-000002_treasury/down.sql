@@ -1,0 +1,14 @@
+DROP TABLE routes;
+DROP TABLE rules;
+DROP TABLE line_details;
+DROP TABLE line_facets;
+DROP TABLE lines;
+DROP TABLE statements;
+DROP TABLE statement_chunks;
+DROP TABLE statement_files;
+DROP TABLE sub_accounts;
+DROP TABLE masters;
+DROP TABLE markets;
+DROP TABLE products;
+DROP TABLE banks;
+DROP TABLE entities;

@@ -1,0 +1,110 @@
+//! The command line: thin subcommands that call the same commands as every other surface.
+//!
+//! Data goes to standard output, progress and notes to standard error. Exit codes: 0 done, 1 error or refused, 2 usage.
+
+use crate::config;
+use crate::db::{Db, Options, Url, Who};
+use crate::error::{Error, Result};
+use crate::time::SystemClock;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+mod bench;
+
+/// Tributary: one bank account per bank and currency, every product's balance to the cent
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// The database: sqlite://path/to/file.sqlite or postgres://user@host/name [default: the configuration's]
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// A configuration file [default: tributary.toml in the current folder, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Measure on the given database
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+/// What every subcommand is given.
+pub struct Context {
+    json: bool,
+    database: Option<String>,
+    config: Option<PathBuf>,
+    who: Arc<Who>,
+}
+
+impl Context {
+    /// The database that was asked for, else the configured one.
+    fn url(&self) -> Result<Url> {
+        match &self.database {
+            Some(url) => url.parse(),
+            None => config::load(self.config.as_deref())?.database_url(),
+        }
+    }
+
+    fn open_to_write(&self, url: &Url) -> Result<Db> {
+        Db::open(url, Options::default())
+    }
+
+    fn open_to_read(&self) -> Result<Db> {
+        Db::open_to_read(&self.url()?, Arc::new(SystemClock))
+    }
+
+    /// A progress bar on standard error: rate and time left for people; nothing where no terminal is.
+    fn progress(&self, total: u64, unit: &str) -> ProgressBar {
+        let target = if self.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let template = format!("{{bar:32}} {{human_pos}} of {{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+        bar.with_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+}
+
+/// Runs the command line and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let name = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let context = Context { json: cli.json, database: cli.database, config: cli.config, who: Who::operator(&name) };
+    match run(&context, &cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            report(&context, &e);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(context: &Context, command: &Command) -> Result<()> {
+    match command {
+        Command::Bench(bench) => bench::run(context, bench),
+    }
+}
+
+/// What went wrong: a sentence for people; with `--json` also the stable code, on standard output.
+fn report(context: &Context, e: &Error) {
+    eprintln!("tributary: {e}");
+    if context.json {
+        println!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+    }
+}
+
+/// Prints a document, indented.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Broken(e.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

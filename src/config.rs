@@ -1,0 +1,48 @@
+//! Settings: built-in defaults, a file, the environment; the later wins. `config/default.toml` lists and explains all.
+
+use crate::db::Url;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use std::path::Path;
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The database.
+    pub database: Database,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://...` or `postgres://...`.
+    pub url: String,
+}
+
+/// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.
+pub fn load(file: Option<&Path>) -> Result<Config> {
+    let defaults = config::File::from_str(include_str!("../config/default.toml"), config::FileFormat::Toml);
+    let chosen = match file {
+        Some(path) => config::File::from(path).format(config::FileFormat::Toml).required(true),
+        None => config::File::from(Path::new("tributary.toml")).format(config::FileFormat::Toml).required(false),
+    };
+    let mut built = config::Config::builder().add_source(defaults).add_source(chosen);
+    if let Ok(url) = std::env::var("TRIBUTARY_DATABASE_URL") {
+        built = built.set_override("database.url", url).map_err(refused)?;
+    }
+    let read = built.build().and_then(config::Config::try_deserialize);
+    read.map_err(refused)
+}
+
+fn refused(e: config::ConfigError) -> Error {
+    Error::Refused { code: "configuration", message: format!("the configuration cannot be used: {e}") }
+}
+
+impl Config {
+    /// The configured database.
+    pub fn database_url(&self) -> Result<Url> {
+        self.database.url.parse()
+    }
+}

@@ -1,0 +1,409 @@
+//! The journal proves itself: every stored number is computed again from what it follows from.
+//!
+//! One pass over seals, entries and events in their order, in pages and outside any long transaction, up to a fixed seal;
+//! then one short snapshot that folds what came since and compares the balances and day totals with the fold. Whoever changes
+//! a posting, entry, hold, balance, total, event or seal by SQL is named here.
+
+use super::store::{self, AccountRow, DaySums, EntryView};
+use crate::db::schema::{day_totals, entries as entries_table, events, holds, postings, seals};
+use crate::db::seal::{Encoding, Hash, Peaks, SealContent, root};
+use crate::db::{Conn, Db, broken, event_leaf, head};
+use crate::error::Result;
+use crate::time::{day_of, from_stored};
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::RunQueryDsl;
+use diesel::prelude::{ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+/// Entries or events per page.
+const PAGE: i64 = 4_000;
+
+/// Something that must never be, named by the number of the invariant that it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Violation {
+    /// `I1` to `I11`.
+    pub invariant: &'static str,
+    /// What is wrong and where.
+    pub what: String,
+}
+
+impl Violation {
+    /// A violation of an invariant.
+    pub fn new(invariant: &'static str, what: impl Into<String>) -> Violation {
+        Violation { invariant, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// Enough violations to act on; a damaged journal could name millions.
+const MANY: usize = 1_000;
+
+/// Proves I1 to I6, I10 and I11 as far as the journal itself can. `progress` is told how many entries are done of how many.
+pub fn check(db: &Db, mut progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
+    let end = db.read(head)?;
+    let mut fold = Fold::new(db.read(store::accounts)?);
+    while fold.seal < end.seal && fold.violations.len() < MANY {
+        let upto = end.seal;
+        db.read(|conn| fold.page(conn, upto))?;
+        progress(fold.entry, end.entry);
+    }
+    db.read(|conn| {
+        // What came since, and then everything that can move, within one snapshot.
+        let now = head(conn)?;
+        fold.add_accounts(store::accounts(conn)?);
+        while fold.seal < now.seal && fold.violations.len() < MANY {
+            fold.page(conn, now.seal)?;
+        }
+        fold.compare(conn)
+    })?;
+    Ok(fold.violations)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = seals)]
+struct SealRow {
+    number: i64,
+    recorded_at: NaiveDateTime,
+    first_entry: i64,
+    last_entry: i64,
+    first_event: i64,
+    last_event: i64,
+    root: Vec<u8>,
+    hash: Vec<u8>,
+    peaks: Vec<u8>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = events)]
+struct EventRow {
+    number: i64,
+    seal: i64,
+    actor: String,
+    kind: String,
+    subject: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// What an account comes to, by its postings so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    debits: i64,
+    credits: i64,
+    held: i64,
+    postings: i64,
+}
+
+/// The journal folded up to a seal.
+struct Fold {
+    accounts: HashMap<i64, AccountRow>,
+    sums: HashMap<i64, Sums>,
+    holds: HashMap<String, i64>,
+    days: HashMap<(i64, NaiveDate, NaiveDate), DaySums>,
+    books: BTreeMap<i64, i128>,
+    postings: i64,
+    hold_moves: i64,
+    reversed: HashSet<i64>,
+    seal: i64,
+    entry: i64,
+    event: i64,
+    hash: Hash,
+    peaks: Peaks,
+    recorded_at: Option<NaiveDateTime>,
+    encoding: Encoding,
+    violations: Vec<Violation>,
+}
+
+impl Fold {
+    fn new(accounts: Vec<AccountRow>) -> Fold {
+        let mut fold = Fold {
+            accounts: HashMap::new(),
+            sums: HashMap::new(),
+            holds: HashMap::new(),
+            days: HashMap::new(),
+            books: BTreeMap::new(),
+            postings: 0,
+            hold_moves: 0,
+            reversed: HashSet::new(),
+            seal: 0,
+            entry: 0,
+            event: 0,
+            hash: [0; 32],
+            peaks: Peaks::default(),
+            recorded_at: None,
+            encoding: Encoding::default(),
+            violations: Vec::new(),
+        };
+        fold.add_accounts(accounts);
+        fold
+    }
+
+    fn add_accounts(&mut self, accounts: Vec<AccountRow>) {
+        self.accounts.extend(accounts.into_iter().map(|a| (a.id, a)));
+    }
+
+    fn wrong(&mut self, invariant: &'static str, what: String) {
+        self.violations.push(Violation::new(invariant, what));
+    }
+
+    /// Folds the next page of whole seals, up to seal `upto`.
+    fn page(&mut self, conn: &mut Conn, upto: i64) -> Result<()> {
+        let next = seals::table.filter(seals::number.gt(self.seal)).filter(seals::number.le(upto)).order(seals::number).limit(256);
+        let rows: Vec<SealRow> = next.select(SealRow::as_select()).load(conn).map_err(broken)?;
+        if rows.is_empty() {
+            self.wrong("I11", format!("seal {} is missing", self.seal + 1));
+            self.seal = upto;
+            return Ok(());
+        }
+        let (first_entry, first_event) = (self.entry, self.event);
+        for row in rows {
+            if row.number != self.seal + 1 {
+                self.wrong("I11", format!("seal {} is missing", self.seal + 1));
+            }
+            self.seal_up(conn, &row)?;
+            if self.entry - first_entry + self.event - first_event > PAGE || self.violations.len() >= MANY {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one seal and everything that it covers.
+    fn seal_up(&mut self, conn: &mut Conn, row: &SealRow) -> Result<()> {
+        let number = row.number;
+        if row.first_entry != self.entry + 1 || row.first_event != self.event + 1 {
+            let want = (self.entry + 1, self.event + 1);
+            self.wrong("I11", format!("seal {number} begins at entry {} and event {}, not at {want:?}", row.first_entry, row.first_event));
+        }
+        if self.recorded_at.is_some_and(|before| row.recorded_at <= before) {
+            self.wrong("I11", format!("seal {number} is recorded before the seal before it"));
+        }
+        let mut leaves = Vec::new();
+        let mut first = row.first_entry;
+        while first <= row.last_entry {
+            let last = row.last_entry.min(first + PAGE - 1);
+            self.fold_entries(conn, row, (first, last), &mut leaves)?;
+            first = last + 1;
+        }
+        self.fold_events(conn, row, &mut leaves)?;
+        let content = SealContent {
+            number,
+            recorded_at: from_stored(row.recorded_at),
+            entries: (row.first_entry, row.last_entry),
+            events: (row.first_event, row.last_event),
+            root: root(&leaves),
+            previous: self.hash,
+        };
+        if row.root != content.root.as_slice() {
+            self.wrong("I2", format!(
+                "seal {number} does not cover what is stored: entries {}-{} or events {}-{} were changed",
+                row.first_entry, row.last_entry, row.first_event, row.last_event
+            ));
+        }
+        let as_stored = SealContent { root: row.root.as_slice().try_into().unwrap_or_default(), ..content };
+        if row.hash != as_stored.hash() {
+            self.wrong("I11", format!("seal {number} was changed, or does not follow from seal {}", number - 1));
+        }
+        self.hash = row.hash.as_slice().try_into().unwrap_or_default();
+        self.peaks.push(self.hash);
+        if row.peaks != self.peaks.to_stored() {
+            self.wrong("I11", format!("the tree over seals was changed at seal {number}"));
+        }
+        self.seal = number;
+        self.entry = row.last_entry;
+        self.event = row.last_event;
+        self.recorded_at = Some(row.recorded_at);
+        Ok(())
+    }
+
+    fn fold_entries(&mut self, conn: &mut Conn, seal: &SealRow, (first, last): (i64, i64), leaves: &mut Vec<Hash>) -> Result<()> {
+        let views = store::entries(conn, first, last)?;
+        let mut expected = first;
+        for view in &views {
+            for missing in expected..view.number {
+                self.wrong("I11", format!("entry {missing} is missing"));
+            }
+            expected = view.number + 1;
+            if view.seal != seal.number {
+                self.wrong("I11", format!("entry {} names seal {}, but seal {} covers it", view.number, view.seal, seal.number));
+            }
+            leaves.push(view.leaf(&mut self.encoding));
+            self.fold_entry(view, day_of(from_stored(seal.recorded_at)));
+        }
+        for missing in expected..=last {
+            self.wrong("I11", format!("entry {missing} is missing"));
+        }
+        Ok(())
+    }
+
+    fn fold_entry(&mut self, entry: &EntryView, recorded_on: NaiveDate) {
+        let number = entry.number;
+        let mut books: Vec<(i64, i128)> = Vec::with_capacity(1);
+        let mut had: Vec<(i64, i64)> = Vec::with_capacity(2);
+        for p in &entry.postings {
+            let Some(account) = self.accounts.get(&p.account) else {
+                self.wrong("I3", format!("entry {number} posts to account {}, which is not there", p.account));
+                continue;
+            };
+            let (book, kind, code) = (account.book, account.kind(), account.code.clone());
+            match books.iter_mut().find(|(b, _)| *b == book) {
+                Some((_, sum)) => *sum += i128::from(p.amount),
+                None => books.push((book, i128::from(p.amount))),
+            }
+            let sums = self.sums.entry(p.account).or_default();
+            if !had.iter().any(|(a, _)| *a == p.account) {
+                had.push((p.account, kind.natural(sums.debits - sums.credits) - sums.held));
+            }
+            if p.amount >= 0 { sums.debits = sums.debits.saturating_add(p.amount) } else { sums.credits = sums.credits.saturating_sub(p.amount) }
+            sums.postings += 1;
+            let after = sums.debits.saturating_sub(sums.credits);
+            if after != p.balance_after {
+                self.wrong("I3", format!("entry {number} leaves {code} at {}, but its postings sum to {after}", p.balance_after));
+            }
+            let same_day = entry.booked_on == entry.valued_on;
+            self.days.entry((p.account, entry.booked_on, recorded_on)).or_default().add(p.amount, true, same_day);
+            if !same_day {
+                self.days.entry((p.account, entry.valued_on, recorded_on)).or_default().add(p.amount, false, true);
+            }
+            self.postings += 1;
+        }
+        for (book, sum) in books {
+            if sum != 0 {
+                self.wrong("I1", format!("entry {number} is off by {sum} in book {book}"));
+            }
+            *self.books.entry(book).or_default() += sum;
+        }
+        self.fold_holds(entry, &mut had);
+        if entry.basis == "decision" {
+            self.check_floors(entry, &had);
+        }
+        if entry.reverses.is_some_and(|target| !self.reversed.insert(target)) {
+            self.wrong("I2", format!("entry {number} reverses an entry that was reversed before"));
+        }
+    }
+
+    fn fold_holds(&mut self, entry: &EntryView, had: &mut Vec<(i64, i64)>) {
+        for h in &entry.holds {
+            let change = if h.kind == "placed" { h.amount } else { -h.amount };
+            let kind = self.accounts.get(&h.account).map_or(super::AccountKind::Leaf, AccountRow::kind);
+            let sums = self.sums.entry(h.account).or_default();
+            if !had.iter().any(|(a, _)| *a == h.account) {
+                had.push((h.account, kind.natural(sums.debits - sums.credits) - sums.held));
+            }
+            sums.held += change;
+            let held = sums.held;
+            if held != h.held_after {
+                self.wrong("I3", format!("entry {} leaves {} held on account {}, but its holds sum to {held}", entry.number, h.held_after, h.account));
+            }
+            let left = self.holds.entry(h.hold.clone()).or_default();
+            *left += change;
+            if *left < 0 {
+                self.wrong("I3", format!("entry {} takes more from hold {} than was placed", entry.number, h.hold));
+            }
+            self.hold_moves += 1;
+        }
+    }
+
+    /// I4, as the engine decided it then: floors do not change silently, since a change of one is an event.
+    fn check_floors(&mut self, entry: &EntryView, had: &[(i64, i64)]) {
+        for (id, had) in had {
+            let Some(account) = self.accounts.get(id) else { continue };
+            let Some(floor) = account.floor else { continue };
+            let sums = self.sums.get(id).copied().unwrap_or_default();
+            let has = account.kind().natural(sums.debits - sums.credits) - sums.held;
+            if has < *had && has < floor {
+                let what = format!("decision {} took {} to {has}, below its floor of {floor}", entry.number, account.code);
+                self.wrong("I4", what);
+            }
+        }
+    }
+
+    fn fold_events(&mut self, conn: &mut Conn, seal: &SealRow, leaves: &mut Vec<Hash>) -> Result<()> {
+        let mut expected = seal.first_event;
+        while expected <= seal.last_event {
+            let last = seal.last_event.min(expected + PAGE - 1);
+            let page = events::table.filter(events::number.between(expected, last)).order(events::number);
+            let rows: Vec<EventRow> = page.select(EventRow::as_select()).load(conn).map_err(broken)?;
+            for e in rows {
+                for missing in expected..e.number {
+                    self.wrong("I11", format!("event {missing} is missing"));
+                }
+                expected = e.number + 1;
+                if e.seal != seal.number {
+                    self.wrong("I11", format!("event {} names seal {}, but seal {} covers it", e.number, e.seal, seal.number));
+                }
+                leaves.push(event_leaf(e.number, &e.actor, &e.kind, &e.subject, e.before.as_deref(), e.after.as_deref()));
+            }
+            for missing in expected..=last {
+                self.wrong("I11", format!("event {missing} is missing"));
+            }
+            expected = last + 1;
+        }
+        Ok(())
+    }
+
+    /// Compares everything that moves with the fold; `conn` is a snapshot at which the fold is complete.
+    fn compare(&mut self, conn: &mut Conn) -> Result<()> {
+        for account in store::accounts(conn)? {
+            let want = self.sums.get(&account.id).copied().unwrap_or_default();
+            let same = (account.debits, account.credits, account.held, account.postings)
+                == (want.debits, want.credits, want.held, want.postings);
+            if !same {
+                let what = format!(
+                    "the balance of {} says debits {}, credits {}, held {}, postings {}; its movements say {want:?}",
+                    account.code, account.debits, account.credits, account.held, account.postings
+                );
+                self.wrong("I3", what);
+            }
+        }
+        for (book, sum) in std::mem::take(&mut self.books) {
+            if sum != 0 {
+                self.wrong("I5", format!("book {book} is off by {sum}: its shares do not sum to its master"));
+            }
+        }
+        self.compare_days(conn)?;
+        let count = |n: i64, want: i64| n != want;
+        let (last_entry, last_event) = (self.entry, self.event);
+        let n: i64 = postings::table.count().get_result(conn).map_err(broken)?;
+        if count(n, self.postings) {
+            let what = format!("{n} postings are stored, but {} belong to entries", self.postings);
+            self.wrong("I3", what);
+        }
+        let n: i64 = holds::table.count().get_result(conn).map_err(broken)?;
+        if count(n, self.hold_moves) {
+            let what = format!("{n} movements of holds are stored, but {} belong to entries", self.hold_moves);
+            self.wrong("I3", what);
+        }
+        let n: i64 = entries_table::table.count().get_result(conn).map_err(broken)?;
+        if count(n, last_entry) {
+            self.wrong("I11", format!("{n} entries are stored, but seals cover {last_entry}"));
+        }
+        let n: i64 = events::table.count().get_result(conn).map_err(broken)?;
+        if count(n, last_event) {
+            self.wrong("I11", format!("{n} events are stored, but seals cover {last_event}"));
+        }
+        Ok(())
+    }
+
+    fn compare_days(&mut self, conn: &mut Conn) -> Result<()> {
+        type Row = (i64, NaiveDate, NaiveDate, i64, i64, i64, i64);
+        let rows: Vec<Row> = day_totals::table.load(conn).map_err(broken)?;
+        for (account, day, recorded_on, booked_debits, booked_credits, valued_debits, valued_credits) in rows {
+            let stored = DaySums { booked_debits, booked_credits, valued_debits, valued_credits };
+            let want = self.days.remove(&(account, day, recorded_on)).unwrap_or_default();
+            if stored != want {
+                self.wrong("I3", format!("the totals of account {account} on {day}, recorded {recorded_on}, say {stored:?}; its postings say {want:?}"));
+            }
+        }
+        for (account, day, recorded_on) in std::mem::take(&mut self.days).into_keys() {
+            self.wrong("I3", format!("the totals of account {account} on {day}, recorded {recorded_on}, are missing"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,710 @@
+//! The journal's SQL: what a batch touches is read with a handful of statements and written with a handful more.
+
+use super::engine::{Account, Balance, Decided, Hold, State};
+use super::{AccountId, AccountKind, Basis, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting};
+use crate::db::bulk::{self, Bulk, Cells, Day};
+use crate::db::schema::{accounts, balances, books, entries, holds, postings, seals};
+use crate::db::seal::{Encoding, Hash, leaf};
+use crate::db::{Conn, Tx, broken};
+use crate::error::{Error, Result};
+use crate::time::{Instant, day_of, from_stored};
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::dsl::max;
+use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::{QueryResult, RunQueryDsl, insert_into, update};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Keys per `IN` list: far below both databases' limits of bound values.
+const KEYS: usize = 5_000;
+
+/// An entry that a cause has made already.
+pub(super) struct Known {
+    pub(super) number: i64,
+    pub(super) content: NewEntry,
+}
+
+/// A book.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = books, treat_none_as_default_value = false)]
+pub struct BookRow {
+    /// Its number.
+    pub id: i64,
+    /// Its name: the code of its master.
+    pub code: String,
+    /// `cash` or `memo`.
+    pub kind: String,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = accounts, treat_none_as_default_value = false)]
+struct NewAccountRow<'a> {
+    id: i64,
+    book: i64,
+    code: &'a str,
+    currency: &'a str,
+    exponent: i64,
+    kind: &'a str,
+    floor: Option<i64>,
+    state: &'a str,
+}
+
+/// An account with its balance.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct AccountRow {
+    /// Its number.
+    pub id: i64,
+    /// Its book.
+    pub book: i64,
+    /// Its path.
+    pub code: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimals of the currency.
+    pub exponent: i64,
+    /// What it is.
+    pub kind: String,
+    /// Below which no decision takes it.
+    pub floor: Option<i64>,
+    /// `open`, `frozen`, `closed`.
+    pub state: String,
+    /// All debits ever.
+    pub debits: i64,
+    /// All credits ever.
+    pub credits: i64,
+    /// Held now.
+    pub held: i64,
+    /// Postings ever.
+    pub postings: i64,
+}
+
+impl AccountRow {
+    /// Debits minus credits.
+    pub fn booked(&self) -> i64 {
+        self.debits - self.credits
+    }
+
+    /// What the account is; unknown kinds cannot be stored.
+    pub fn kind(&self) -> AccountKind {
+        AccountKind::parse(&self.kind).unwrap_or(AccountKind::Memo)
+    }
+
+    /// The balance on the account's normal side.
+    pub fn natural(&self) -> i64 {
+        self.kind().natural(self.booked())
+    }
+}
+
+type AccountColumns = (
+    accounts::id,
+    accounts::book,
+    accounts::code,
+    accounts::currency,
+    accounts::exponent,
+    accounts::kind,
+    accounts::floor,
+    accounts::state,
+    balances::debits,
+    balances::credits,
+    balances::held,
+    balances::postings,
+);
+
+const ACCOUNT_COLUMNS: AccountColumns = (
+    accounts::id,
+    accounts::book,
+    accounts::code,
+    accounts::currency,
+    accounts::exponent,
+    accounts::kind,
+    accounts::floor,
+    accounts::state,
+    balances::debits,
+    balances::credits,
+    balances::held,
+    balances::postings,
+);
+
+/// The account with this code.
+pub fn account(conn: &mut Conn, code: &str) -> Result<AccountRow> {
+    let found = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
+    let found = found.filter(accounts::code.eq(code)).select(ACCOUNT_COLUMNS).first(conn).optional().map_err(broken)?;
+    found.ok_or_else(|| Error::NotFound(format!("there is no account {code}; `tributary accounts` lists them")))
+}
+
+/// All accounts, by code.
+pub fn accounts(conn: &mut Conn) -> Result<Vec<AccountRow>> {
+    let all = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
+    all.select(ACCOUNT_COLUMNS).order(accounts::code).load(conn).map_err(broken)
+}
+
+/// Those of these accounts that are there, by code.
+pub fn accounts_by_code(conn: &mut Conn, codes: &[String]) -> Result<HashMap<String, AccountRow>> {
+    let mut found = HashMap::with_capacity(codes.len());
+    for codes in codes.chunks(KEYS) {
+        let some = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
+        let rows: Vec<AccountRow> =
+            some.filter(accounts::code.eq_any(codes)).select(ACCOUNT_COLUMNS).load(conn).map_err(broken)?;
+        found.extend(rows.into_iter().map(|r| (r.code.clone(), r)));
+    }
+    Ok(found)
+}
+
+pub(super) fn insert_book(tx: &mut Tx<'_>, code: &str, kind: &str, currency: &str) -> Result<i64> {
+    let newest: Option<i64> = books::table.select(max(books::id)).first(tx.conn()).map_err(broken)?;
+    let id = newest.unwrap_or(0) + 1;
+    let row = BookRow { id, code: code.to_owned(), kind: kind.to_owned(), currency: currency.to_owned() };
+    insert_into(books::table).values(&row).execute(tx.conn()).map_err(broken)?;
+    Ok(id)
+}
+
+pub(super) fn insert_account(tx: &mut Tx<'_>, new: &NewAccount<'_>, floor: Option<i64>) -> Result<AccountId> {
+    let newest: Option<i64> = accounts::table.select(max(accounts::id)).first(tx.conn()).map_err(broken)?;
+    let id = newest.unwrap_or(0) + 1;
+    let row = NewAccountRow {
+        id,
+        book: new.book,
+        code: new.code,
+        currency: new.currency.code(),
+        exponent: i64::from(new.currency.exponent()),
+        kind: new.kind.as_str(),
+        floor,
+        state: "open",
+    };
+    insert_into(accounts::table).values(&row).execute(tx.conn()).map_err(broken)?;
+    let zero = (balances::account.eq(id), balances::debits.eq(0), balances::credits.eq(0), balances::held.eq(0), balances::postings.eq(0));
+    insert_into(balances::table).values(zero).execute(tx.conn()).map_err(broken)?;
+    Ok(AccountId(id))
+}
+
+pub(super) fn update_state(tx: &mut Tx<'_>, account: &AccountRow, state: &str) -> Result<()> {
+    let json = |state: &str| Some(serde_json::json!({ "state": state }).to_string());
+    update(accounts::table.find(account.id)).set(accounts::state.eq(state)).execute(tx.conn()).map_err(broken)?;
+    tx.event("account.state", &account.code, json(&account.state), json(state));
+    Ok(())
+}
+
+/// Which causes of these items have made entries already.
+///
+/// Causes are mostly ids in order of time, so one seek per kind of cause tells that all are new; only those that are not
+/// beyond the newest one are looked up.
+pub(super) fn known_causes(conn: &mut Conn, items: &[Item<'_>]) -> Result<HashMap<Cause, Known>> {
+    let mut by_kind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for item in items {
+        by_kind.entry(&item.entry.cause.kind).or_default().push(&item.entry.cause.id);
+    }
+    let mut known = HashMap::new();
+    for (kind, ids) in by_kind {
+        let of_kind = entries::table.filter(entries::cause_type.eq(kind));
+        let newest: Option<String> = of_kind.select(max(entries::cause_id)).first(conn).map_err(broken)?;
+        let Some(newest) = newest else { continue };
+        let ids: Vec<&str> = ids.into_iter().filter(|id| *id <= newest.as_str()).collect();
+        for ids in ids.chunks(KEYS) {
+            let of_kind = entries::table.filter(entries::cause_type.eq(kind)).filter(entries::cause_id.eq_any(ids));
+            let numbers: Vec<i64> = of_kind.select(entries::number).load(conn).map_err(broken)?;
+            for view in views(conn, &numbers)? {
+                let (number, content) = (view.number, view.into_content());
+                known.insert(content.cause.clone(), Known { number, content });
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The part of the journal that these items touch.
+pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, Known>) -> Result<State> {
+    let fresh = || items.iter().map(|i| i.entry).filter(|e| known.is_empty() || !known.contains_key(&e.cause));
+    let mut ids: Vec<i64> = Vec::with_capacity(items.len() * 2);
+    ids.extend(fresh().flat_map(|e| e.postings.iter().map(|p| p.account.0).chain(e.holds.iter().map(|h| h.account.0))));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(KEYS) {
+        let rows = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
+        let rows: Vec<AccountRow> = rows.filter(accounts::id.eq_any(ids)).select(ACCOUNT_COLUMNS).load(conn).map_err(broken)?;
+        found.extend(rows.into_iter().map(Account::from));
+    }
+    let hold_ids: BTreeSet<&str> = fresh().flat_map(|e| e.holds.iter().map(|h| h.hold.as_str())).collect();
+    let mut left = HashMap::new();
+    for ids in hold_ids.into_iter().collect::<Vec<_>>().chunks(KEYS) {
+        let moves = holds::table.filter(holds::hold.eq_any(ids));
+        let rows: Vec<(String, i64, String, i64)> =
+            moves.select((holds::hold, holds::account, holds::kind, holds::amount)).load(conn).map_err(broken)?;
+        for (hold, account, kind, amount) in rows {
+            let change = if kind == HoldKind::Placed.as_str() { amount } else { -amount };
+            left.entry(hold).or_insert(Hold { account, left: 0 }).left += change;
+        }
+    }
+    let targets: BTreeSet<i64> = fresh().filter_map(|e| e.reverses).collect();
+    let targets: Vec<i64> = targets.into_iter().collect();
+    let mut reversible = HashMap::new();
+    if !targets.is_empty() {
+        let done = entries::table.filter(entries::reverses.eq_any(&targets)).select(entries::reverses);
+        let done: Vec<Option<i64>> = done.load(conn).map_err(broken)?;
+        for view in views(conn, &targets)? {
+            let postings = view.postings.iter().map(|p| (p.account, p.amount)).collect();
+            reversible.insert(view.number, (postings, done.contains(&Some(view.number))));
+        }
+    }
+    Ok(State::new(found, left, reversible))
+}
+
+impl From<AccountRow> for Account {
+    fn from(row: AccountRow) -> Account {
+        Account {
+            kind: row.kind(),
+            exponent: u8::try_from(row.exponent).unwrap_or(0),
+            frozen: row.state == "frozen",
+            closed: row.state == "closed",
+            balance: Balance { debits: row.debits, credits: row.credits, held: row.held, postings: row.postings },
+            id: row.id,
+            code: row.code,
+            book: row.book,
+            floor: row.floor,
+            touched: false,
+        }
+    }
+}
+
+struct EntryRow<'a> {
+    number: i64,
+    seal: i64,
+    actor: &'a str,
+    entry: &'a NewEntry,
+    booked_on: &'a Day,
+    valued_on: &'a Day,
+}
+
+impl Bulk for EntryRow<'_> {
+    type Table = entries::table;
+    const TABLE: &'static str = "entries";
+    const COLUMNS: &'static [&'static str] = &[
+        "number", "seal", "kind", "basis", "description", "booked_on", "valued_on", "cause_type", "cause_id", "cause_seq",
+        "reverses", "actor", "metadata",
+    ];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.number)?;
+        c.int(&self.seal)?;
+        c.text(&self.entry.kind)?;
+        c.text(self.entry.basis.as_str())?;
+        c.text(&self.entry.description)?;
+        c.day(self.booked_on)?;
+        c.day(self.valued_on)?;
+        c.text(&self.entry.cause.kind)?;
+        c.text(&self.entry.cause.id)?;
+        c.int(&self.entry.cause.seq)?;
+        c.maybe_int(&self.entry.reverses)?;
+        c.text(self.actor)?;
+        c.maybe_text(self.entry.metadata.as_deref())
+    }
+}
+
+struct PostingRow {
+    account: i64,
+    entry: i64,
+    leg: i64,
+    amount: i64,
+    balance_after: i64,
+}
+
+impl Bulk for PostingRow {
+    type Table = postings::table;
+    const TABLE: &'static str = "postings";
+    const COLUMNS: &'static [&'static str] = &["account", "entry", "leg", "amount", "balance_after"];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.account)?;
+        c.int(&self.entry)?;
+        c.int(&self.leg)?;
+        c.int(&self.amount)?;
+        c.int(&self.balance_after)
+    }
+}
+
+struct HoldRow<'a> {
+    account: i64,
+    entry: i64,
+    leg: i64,
+    movement: &'a HoldMove,
+    held_after: i64,
+}
+
+impl Bulk for HoldRow<'_> {
+    type Table = holds::table;
+    const TABLE: &'static str = "holds";
+    const COLUMNS: &'static [&'static str] = &["account", "entry", "leg", "hold", "kind", "amount", "held_after"];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.account)?;
+        c.int(&self.entry)?;
+        c.int(&self.leg)?;
+        c.text(&self.movement.hold)?;
+        c.text(self.movement.kind.as_str())?;
+        c.int(&self.movement.amount)?;
+        c.int(&self.held_after)
+    }
+}
+
+struct BalanceRow {
+    account: i64,
+    debits: i64,
+    credits: i64,
+    held: i64,
+    postings: i64,
+}
+
+impl Bulk for BalanceRow {
+    type Table = balances::table;
+    const TABLE: &'static str = "balances";
+    const COLUMNS: &'static [&'static str] = &["account", "debits", "credits", "held", "postings"];
+    const CONFLICT: &'static str = " ON CONFLICT (account) DO UPDATE SET debits = excluded.debits, \
+        credits = excluded.credits, held = excluded.held, postings = excluded.postings";
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.account)?;
+        c.int(&self.debits)?;
+        c.int(&self.credits)?;
+        c.int(&self.held)?;
+        c.int(&self.postings)
+    }
+}
+
+/// Sums of one account on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct DaySums {
+    pub(super) booked_debits: i64,
+    pub(super) booked_credits: i64,
+    pub(super) valued_debits: i64,
+    pub(super) valued_credits: i64,
+}
+
+impl DaySums {
+    /// Adds a posting that was booked and/or valued on this day. The account's lifetime sums bound these, so nothing overflows.
+    pub(super) fn add(&mut self, amount: i64, booked: bool, valued: bool) {
+        let (debit, credit) = if amount >= 0 { (amount, 0) } else { (0, amount.saturating_neg()) };
+        if booked {
+            self.booked_debits = self.booked_debits.saturating_add(debit);
+            self.booked_credits = self.booked_credits.saturating_add(credit);
+        }
+        if valued {
+            self.valued_debits = self.valued_debits.saturating_add(debit);
+            self.valued_credits = self.valued_credits.saturating_add(credit);
+        }
+    }
+}
+
+struct DayTotalRow<'a> {
+    account: i64,
+    day: &'a Day,
+    recorded_on: &'a Day,
+    sums: DaySums,
+}
+
+impl Bulk for DayTotalRow<'_> {
+    type Table = crate::db::schema::day_totals::table;
+    const TABLE: &'static str = "day_totals";
+    const COLUMNS: &'static [&'static str] =
+        &["account", "day", "recorded_on", "booked_debits", "booked_credits", "valued_debits", "valued_credits"];
+    const CONFLICT: &'static str = " ON CONFLICT (account, day, recorded_on) DO UPDATE SET \
+        booked_debits = day_totals.booked_debits + excluded.booked_debits, \
+        booked_credits = day_totals.booked_credits + excluded.booked_credits, \
+        valued_debits = day_totals.valued_debits + excluded.valued_debits, \
+        valued_credits = day_totals.valued_credits + excluded.valued_credits";
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.account)?;
+        c.day(self.day)?;
+        c.day(self.recorded_on)?;
+        c.int(&self.sums.booked_debits)?;
+        c.int(&self.sums.booked_credits)?;
+        c.int(&self.sums.valued_debits)?;
+        c.int(&self.sums.valued_credits)
+    }
+}
+
+/// Writes decided entries, the balances and day totals that follow from them, and their leaves.
+pub(super) fn write(tx: &mut Tx<'_>, decided: &[Decided<'_>], state: &State) -> Result<()> {
+    if decided.is_empty() {
+        return Ok(());
+    }
+    tx.entry_numbers(decided.len())?;
+    let (seal, today) = (tx.seal(), day_of(tx.now()));
+    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    for date in decided.iter().flat_map(|d| [d.entry.booked_on, d.entry.valued_on]).chain([today]) {
+        days.entry(date).or_insert_with(|| Day::from(date));
+    }
+    let day = |date: NaiveDate| days.get(&date).ok_or_else(|| Error::Broken("a day went missing".to_owned()));
+    let mut entry_rows = Vec::with_capacity(decided.len());
+    let mut posting_rows = Vec::with_capacity(decided.len() * 2);
+    let mut hold_rows = Vec::new();
+    let mut totals: HashMap<(i64, NaiveDate), DaySums> = HashMap::with_capacity(1_024);
+    let mut encoding = Encoding::default();
+    for d in decided {
+        let (booked_on, valued_on) = (day(d.entry.booked_on)?, day(d.entry.valued_on)?);
+        tx.entry_leaf(entry_leaf(&mut encoding, d, booked_on, valued_on));
+        entry_rows.push(EntryRow { number: d.number, seal, actor: d.actor, entry: d.entry, booked_on, valued_on });
+        for ((posting, balance_after), leg) in d.entry.postings.iter().zip(&d.balances_after).zip(0..) {
+            let NewPosting { account: AccountId(account), amount } = *posting;
+            posting_rows.push(PostingRow { account, entry: d.number, leg, amount, balance_after: *balance_after });
+            let same_day = d.entry.booked_on == d.entry.valued_on;
+            totals.entry((account, d.entry.booked_on)).or_default().add(amount, true, same_day);
+            if !same_day {
+                totals.entry((account, d.entry.valued_on)).or_default().add(amount, false, true);
+            }
+        }
+        for ((movement, held_after), leg) in d.entry.holds.iter().zip(&d.held_after).zip(0..) {
+            hold_rows.push(HoldRow { account: movement.account.0, entry: d.number, leg, movement, held_after: *held_after });
+        }
+    }
+    // In the order of the key, so that each page of a leaf's history is visited once.
+    posting_rows.sort_unstable_by_key(|p| (p.account, p.entry, p.leg));
+    bulk::insert(tx.conn(), &entry_rows)?;
+    bulk::insert(tx.conn(), &posting_rows)?;
+    bulk::insert(tx.conn(), &hold_rows)?;
+    let mut balance_rows: Vec<BalanceRow> = state.touched().map(BalanceRow::from).collect();
+    balance_rows.sort_unstable_by_key(|b| b.account);
+    bulk::upsert(tx.conn(), &balance_rows)?;
+    let recorded_on = day(today)?;
+    let mut total_rows = Vec::with_capacity(totals.len());
+    for ((account, date), sums) in totals {
+        total_rows.push(DayTotalRow { account, day: day(date)?, recorded_on, sums });
+    }
+    total_rows.sort_unstable_by(|a, b| (a.account, a.day.text()).cmp(&(b.account, b.day.text())));
+    bulk::upsert(tx.conn(), &total_rows)
+}
+
+impl From<&Account> for BalanceRow {
+    fn from(a: &Account) -> Self {
+        let Balance { debits, credits, held, postings } = a.balance;
+        BalanceRow { account: a.id, debits, credits, held, postings }
+    }
+}
+
+fn entry_leaf(e: &mut Encoding, d: &Decided<'_>, booked_on: &Day, valued_on: &Day) -> Hash {
+    let entry = d.entry;
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    e.restart("tributary.entry.1").int(d.number).text(&entry.kind).text(entry.basis.as_str()).text(&entry.description);
+    e.text(booked_on.text()).text(valued_on.text());
+    e.text(&entry.cause.kind).text(&entry.cause.id).int(entry.cause.seq).int(entry.reverses.unwrap_or(0));
+    e.text(d.actor).optional(entry.metadata.as_deref());
+    e.int(count(entry.postings.len()));
+    for (posting, after) in entry.postings.iter().zip(&d.balances_after) {
+        e.int(posting.account.0).int(posting.amount).int(*after);
+    }
+    e.int(count(entry.holds.len()));
+    for (movement, after) in entry.holds.iter().zip(&d.held_after) {
+        e.int(movement.account.0).text(&movement.hold).text(movement.kind.as_str()).int(movement.amount).int(*after);
+    }
+    leaf(e.as_bytes())
+}
+
+/// A posting, as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = postings)]
+pub struct PostingView {
+    /// The account's number.
+    pub account: i64,
+    /// The entry's number.
+    pub entry: i64,
+    /// Place within the entry.
+    pub leg: i64,
+    /// Debit positive.
+    pub amount: i64,
+    /// Debit positive.
+    pub balance_after: i64,
+}
+
+/// A movement of a hold, as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = holds)]
+pub struct HoldView {
+    /// The account's number.
+    pub account: i64,
+    /// The entry's number.
+    pub entry: i64,
+    /// Place within the entry's movements of holds.
+    pub leg: i64,
+    /// The hold.
+    pub hold: String,
+    /// How it moved.
+    pub kind: String,
+    /// Positive.
+    pub amount: i64,
+    /// Held on the account after it.
+    pub held_after: i64,
+}
+
+/// An entry, as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryView {
+    /// Its number.
+    pub number: i64,
+    /// The seal that covers it.
+    pub seal: i64,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// What it is.
+    pub kind: String,
+    /// `fact` or `decision`.
+    pub basis: String,
+    /// For people.
+    pub description: String,
+    /// Accounting day.
+    pub booked_on: NaiveDate,
+    /// Value date.
+    pub valued_on: NaiveDate,
+    /// What made it.
+    pub cause: Cause,
+    /// What it takes back.
+    pub reverses: Option<i64>,
+    /// Who asked for it.
+    pub actor: String,
+    /// JSON.
+    pub metadata: Option<String>,
+    /// In order.
+    pub postings: Vec<PostingView>,
+    /// In order.
+    pub holds: Vec<HoldView>,
+}
+
+impl EntryView {
+    /// What was asked for, from what was stored.
+    fn into_content(self) -> NewEntry {
+        let posting = |p: &PostingView| NewPosting { account: AccountId(p.account), amount: p.amount };
+        let hold = |h: HoldView| HoldMove {
+            account: AccountId(h.account),
+            kind: [HoldKind::Placed, HoldKind::Consumed, HoldKind::Released, HoldKind::Expired]
+                .into_iter()
+                .find(|k| k.as_str() == h.kind)
+                .unwrap_or(HoldKind::Placed),
+            hold: h.hold,
+            amount: h.amount,
+        };
+        NewEntry {
+            kind: self.kind,
+            basis: if self.basis == "fact" { Basis::Fact } else { Basis::Decision },
+            description: self.description,
+            booked_on: self.booked_on,
+            valued_on: self.valued_on,
+            cause: self.cause,
+            postings: self.postings.iter().map(posting).collect(),
+            holds: self.holds.into_iter().map(hold).collect(),
+            reverses: self.reverses,
+            metadata: self.metadata,
+        }
+    }
+
+    /// The leaf that these stored columns give.
+    pub(super) fn leaf(&self, e: &mut Encoding) -> Hash {
+        let content = self.clone().into_content();
+        let decided = Decided {
+            number: self.number,
+            actor: &self.actor,
+            entry: &content,
+            balances_after: self.postings.iter().map(|p| p.balance_after).collect(),
+            held_after: self.holds.iter().map(|h| h.held_after).collect(),
+        };
+        entry_leaf(e, &decided, &Day::from(self.booked_on), &Day::from(self.valued_on))
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = entries)]
+struct StoredEntry {
+    number: i64,
+    seal: i64,
+    kind: String,
+    basis: String,
+    description: String,
+    booked_on: NaiveDate,
+    valued_on: NaiveDate,
+    cause_type: String,
+    cause_id: String,
+    cause_seq: i64,
+    reverses: Option<i64>,
+    actor: String,
+    metadata: Option<String>,
+}
+
+/// One entry with its postings and holds.
+pub fn entry(conn: &mut Conn, number: i64) -> Result<EntryView> {
+    let found = views(conn, &[number])?.pop();
+    found.ok_or_else(|| Error::NotFound(format!("there is no entry {number}")))
+}
+
+/// The entry that a cause has made, if it has.
+pub fn entry_by_cause(conn: &mut Conn, cause: &Cause) -> Result<Option<EntryView>> {
+    let of_cause = entries::table.filter(entries::cause_type.eq(&cause.kind)).filter(entries::cause_id.eq(&cause.id));
+    let number = of_cause.filter(entries::cause_seq.eq(cause.seq)).select(entries::number).first(conn).optional().map_err(broken)?;
+    number.map(|n| entry(conn, n)).transpose()
+}
+
+/// The entries from `first` to `last`, in order.
+pub fn entries(conn: &mut Conn, first: i64, last: i64) -> Result<Vec<EntryView>> {
+    let rows = entries::table.filter(entries::number.between(first, last)).order(entries::number);
+    let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
+    let legs = postings::table.filter(postings::entry.between(first, last)).order((postings::entry, postings::leg, postings::account));
+    let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
+    let moves = holds::table.filter(holds::entry.between(first, last)).order((holds::entry, holds::leg, holds::account));
+    let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
+    assemble(conn, rows, legs, moves)
+}
+
+fn views(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<EntryView>> {
+    let rows = entries::table.filter(entries::number.eq_any(numbers)).order(entries::number);
+    let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
+    let legs = postings::table.filter(postings::entry.eq_any(numbers)).order((postings::entry, postings::leg, postings::account));
+    let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
+    let moves = holds::table.filter(holds::entry.eq_any(numbers)).order((holds::entry, holds::leg, holds::account));
+    let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
+    assemble(conn, rows, legs, moves)
+}
+
+/// Postings and holds without an entry stay behind; `check` counts them.
+fn assemble(conn: &mut Conn, rows: Vec<StoredEntry>, legs: Vec<PostingView>, moves: Vec<HoldView>) -> Result<Vec<EntryView>> {
+    let numbers: BTreeSet<i64> = rows.iter().map(|r| r.seal).collect();
+    let (first, last) = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
+    let times: HashMap<i64, NaiveDateTime> = seals::table
+        .filter(seals::number.between(first, last))
+        .select((seals::number, seals::recorded_at))
+        .load::<(i64, NaiveDateTime)>(conn)
+        .map_err(broken)?
+        .into_iter()
+        .collect();
+    let mut legs = legs.into_iter().peekable();
+    let mut moves = moves.into_iter().peekable();
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        while legs.next_if(|l| l.entry < row.number).is_some() {}
+        while moves.next_if(|h| h.entry < row.number).is_some() {}
+        views.push(EntryView {
+            postings: std::iter::from_fn(|| legs.next_if(|l| l.entry == row.number)).collect(),
+            holds: std::iter::from_fn(|| moves.next_if(|h| h.entry == row.number)).collect(),
+            recorded_at: from_stored(times.get(&row.seal).copied().unwrap_or_default()),
+            number: row.number,
+            seal: row.seal,
+            kind: row.kind,
+            basis: row.basis,
+            description: row.description,
+            booked_on: row.booked_on,
+            valued_on: row.valued_on,
+            cause: Cause { kind: row.cause_type, id: row.cause_id, seq: row.cause_seq },
+            reverses: row.reverses,
+            actor: row.actor,
+            metadata: row.metadata,
+        });
+    }
+    Ok(views)
+}
+
+/// A page of an account's postings, newest first, before an entry number.
+pub fn statement(conn: &mut Conn, account: i64, before_entry: i64, limit: i64) -> Result<Vec<(PostingView, EntryView)>> {
+    let page = postings::table.filter(postings::account.eq(account)).filter(postings::entry.lt(before_entry));
+    let page = page.order((postings::entry.desc(), postings::leg.desc())).limit(limit);
+    let page: Vec<PostingView> = page.select(PostingView::as_select()).load(conn).map_err(broken)?;
+    let numbers: Vec<i64> = page.iter().map(|p| p.entry).collect();
+    let views: HashMap<i64, EntryView> = views(conn, &numbers)?.into_iter().map(|v| (v.number, v)).collect();
+    Ok(page.into_iter().filter_map(|p| views.get(&p.entry).cloned().map(|v| (p, v))).collect())
+}
