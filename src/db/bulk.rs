@@ -9,7 +9,7 @@ use crate::error::Result;
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use diesel::pg::{CopyFormat, CopyTarget, PgConnection};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Date, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Date, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{ExecuteCopyFromDsl, QueryResult, RunQueryDsl, Table, copy_from};
 use std::io::Write;
@@ -55,6 +55,8 @@ pub trait Cells<'b> {
     fn int(&mut self, value: &'b i64) -> QueryResult<()>;
     /// A whole number or NULL.
     fn maybe_int(&mut self, value: &'b Option<i64>) -> QueryResult<()>;
+    /// Yes (1) or no (0).
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()>;
     /// Text.
     fn text(&mut self, value: &'b str) -> QueryResult<()>;
     /// Text or NULL.
@@ -189,6 +191,10 @@ impl<'b> Cells<'b> for LiteCells<'_, 'b> {
         self.out.push_bind_param::<Nullable<BigInt>, Option<i64>>(value)
     }
 
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        self.int(value)
+    }
+
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
         self.comma();
         self.out.push_bind_param::<Text, str>(value)
@@ -281,6 +287,10 @@ impl<'b> Cells<'b> for PgCells {
         }
     }
 
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        self.cell(&[u8::from(*value != 0)])
+    }
+
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
         self.cell(value.as_bytes())
     }
@@ -317,6 +327,7 @@ impl<'b> Cells<'b> for PgCells {
 /// One column of several rows, for `unnest`.
 enum Column {
     Ints(Vec<Option<i64>>),
+    Flags(Vec<bool>),
     Texts(Vec<Option<String>>),
     Blobs(Vec<Vec<u8>>),
     Days(Vec<Option<NaiveDate>>),
@@ -365,6 +376,10 @@ impl<'b> Cells<'b> for Columns {
 
     fn maybe_int(&mut self, value: &'b Option<i64>) -> QueryResult<()> {
         put!(self, Ints, *value)
+    }
+
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        put!(self, Flags, *value != 0)
     }
 
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
@@ -427,6 +442,7 @@ impl<R: Bulk> QueryFragment<diesel::pg::Pg> for Unnest<R> {
             }
             match column {
                 Column::Ints(v) => out.push_bind_param::<Array<Nullable<BigInt>>, Vec<Option<i64>>>(v)?,
+                Column::Flags(v) => out.push_bind_param::<Array<Bool>, Vec<bool>>(v)?,
                 Column::Texts(v) => out.push_bind_param::<Array<Nullable<Text>>, Vec<Option<String>>>(v)?,
                 Column::Blobs(v) => out.push_bind_param::<Array<Binary>, Vec<Vec<u8>>>(v)?,
                 Column::Days(v) => out.push_bind_param::<Array<Nullable<Date>>, Vec<Option<NaiveDate>>>(v)?,

@@ -8,6 +8,7 @@
 //! | ready, leased | the lease runs out (its worker died) | ready | - |
 //! | ready, leased | the last slice is done | done | [`finish`] |
 //! | ready, leased | the work cannot go on | failed | [`fail`] |
+//! | done, failed | more to do for its subject | ready | [`add`] |
 
 use super::conn::{Conn, broken};
 use super::schema::jobs;
@@ -46,8 +47,14 @@ pub struct Job {
     pub problem: Option<String>,
 }
 
-/// Accepts work.
+/// Accepts work. A job that is over is opened again when there is more to do for its subject.
 pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<String> {
+    let before = jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).select(jobs::id);
+    if let Some(id) = before.first::<String>(tx.conn()).optional().map_err(broken)? {
+        let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), jobs::lease_owner.eq(None::<String>));
+        update(jobs::table.find(&id)).set(set).execute(tx.conn()).map_err(broken)?;
+        return Ok(id);
+    }
     let job = Job {
         id: tx.id("job"),
         kind: kind.to_owned(),
@@ -119,6 +126,13 @@ impl Owner {
         let (Some((my_boot, _)), Some((boot, pid))) = (self.0.split_once(':'), other.split_once(':')) else { return false };
         !boot.is_empty() && boot == my_boot && !std::path::Path::new("/proc").join(pid).exists()
     }
+}
+
+/// Whether there is a job that is not over.
+pub fn is_open(conn: &mut Conn, kind: &str, subject: &str) -> Result<bool> {
+    let open = jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).filter(jobs::state.eq("ready"));
+    let found: Option<String> = open.select(jobs::id).first(conn).optional().map_err(broken)?;
+    Ok(found.is_some())
 }
 
 /// The jobs of a kind that are not over, oldest first.

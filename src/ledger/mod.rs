@@ -19,7 +19,7 @@ pub mod engine;
 mod store;
 
 pub use engine::Refusal;
-pub use store::{AccountRow, BookRow, EntryView, PostingView, account, accounts, accounts_by_code, entries, entry, entry_by_cause, statement};
+pub use store::{AccountRow, BookRow, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, entries, entry, entry_by_cause, statement};
 
 /// A ledger account, by its number in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

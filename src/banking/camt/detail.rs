@@ -35,8 +35,14 @@ impl Code {
 
     /// `PMNT/RCDT/ESCT`, else the bank's own.
     pub(super) fn text(&self) -> Option<String> {
-        let Some(domain) = &self.domain else { return self.proprietary.clone() };
-        let parts = [Some(domain.as_str()), self.family.as_deref(), self.sub_family.as_deref()];
+        let Some(domain) = &self.domain else {
+            return self.proprietary.clone();
+        };
+        let parts = [
+            Some(domain.as_str()),
+            self.family.as_deref(),
+            self.sub_family.as_deref(),
+        ];
         Some(parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
     }
 }
@@ -77,7 +83,9 @@ impl Charges {
             return Some(minor);
         }
         let mine = self.records.iter().filter(|(_, own, _)| *own == currency);
-        let sum: i128 = mine.map(|(m, _, refund)| if *refund { -i128::from(m.0) } else { i128::from(m.0) }).sum();
+        let sum: i128 = mine
+            .map(|(m, _, refund)| if *refund { -i128::from(m.0) } else { i128::from(m.0) })
+            .sum();
         (sum > 0).then(|| Minor::from_sum(sum).ok()).flatten()
     }
 }
@@ -100,7 +108,9 @@ impl Side {
         match path {
             [Tag::Nm] | [Tag::Pty, Tag::Nm] => self.name = named(text),
             // A bank as a party has no name of its own in the usual place.
-            [Tag::Agt, Tag::FinInstnId, Tag::Nm | Tag::BIC | Tag::BICFI] if self.name.is_none() => self.name = named(text),
+            [Tag::Agt, Tag::FinInstnId, Tag::Nm | Tag::BIC | Tag::BICFI] if self.name.is_none() => {
+                self.name = named(text)
+            }
             _ => {}
         }
     }
@@ -108,7 +118,9 @@ impl Side {
     fn take_account(&mut self, path: &[Tag], text: &str) {
         match path {
             [Tag::Id, Tag::IBAN] => self.account = value::compact(text),
-            [Tag::Id, Tag::BBAN | Tag::UPIC] | [Tag::Id, Tag::Othr | Tag::PrtryAcct, Tag::Id] if self.account.is_none() => {
+            [Tag::Id, Tag::BBAN | Tag::UPIC] | [Tag::Id, Tag::Othr | Tag::PrtryAcct, Tag::Id]
+                if self.account.is_none() =>
+            {
                 self.account = value::compact(text);
             }
             _ => {}
@@ -143,7 +155,13 @@ pub(super) struct DetailDraft {
 impl DetailDraft {
     /// A detail of the batch that the company sent under `payment_info_id`, where the bank names it.
     pub(super) fn new(payment_info_id: Option<String>) -> Self {
-        DetailDraft { detail: Detail { payment_info_id, ..Detail::default() }, ..DetailDraft::default() }
+        DetailDraft {
+            detail: Detail {
+                payment_info_id,
+                ..Detail::default()
+            },
+            ..DetailDraft::default()
+        }
     }
 
     pub(super) fn take(&mut self, path: &[Tag], text: &str, mark: &CurrencyMark) {
@@ -181,7 +199,9 @@ impl DetailDraft {
 
     /// A `RtrInf` ends: a return without a reason is a return.
     pub(super) fn end_return(&mut self) {
-        self.detail.return_reason.get_or_insert_with(|| "unspecified".to_owned());
+        self.detail
+            .return_reason
+            .get_or_insert_with(|| "unspecified".to_owned());
     }
 
     /// Parts continue each other without a blank where the part before is full.
@@ -220,8 +240,11 @@ impl DetailDraft {
         } else {
             !natural_other_is_debtor
         };
-        let (other, ours) =
-            if other_is_debtor { (&mut self.debtor, &mut self.creditor) } else { (&mut self.creditor, &mut self.debtor) };
+        let (other, ours) = if other_is_debtor {
+            (&mut self.debtor, &mut self.creditor)
+        } else {
+            (&mut self.creditor, &mut self.debtor)
+        };
         detail.counterparty_name = other.name.take();
         detail.counterparty_account = other.account.take();
         detail.counterparty_bank = other.bank.iter_mut().find_map(Option::take);
@@ -232,7 +255,7 @@ impl DetailDraft {
 }
 
 /// Whether a bank transaction code says that money comes back: returned transfers, unpaid and reversed direct debits.
-fn is_return_code(code: Option<&str>) -> bool {
+pub(in crate::banking) fn is_return_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     matches!(code.rsplit('/').next(), Some("RRTN" | "ARET" | "UPDD" | "PRDD"))
 }

@@ -71,10 +71,13 @@ impl Draft {
         }
     }
 
-    /// A `TxDtls` begins; `false` when there are too many.
-    pub(super) fn begin_detail(&mut self) -> bool {
+    /// A `TxDtls` begins; an error when there are too many.
+    pub(super) fn begin_detail(&mut self) -> Result<(), String> {
+        if self.details.len() >= DETAIL_LIMIT {
+            return Err(format!("an entry has more than {DETAIL_LIMIT} details"));
+        }
         self.details.push(DetailDraft::new(self.batch.clone()));
-        self.details.len() <= DETAIL_LIMIT
+        Ok(())
     }
 
     /// Takes a value below `Ntry`.
@@ -91,18 +94,16 @@ impl Draft {
                 self.direction_text = Some(text.to_owned());
             }
             [Tag::RvslInd] => self.reversal = value::yes(text),
-            [Tag::Sts] | [Tag::Sts, Tag::Cd | Tag::Prtry] => {
-                if !text.is_empty() {
-                    self.status = Some(text.to_owned());
-                }
-            }
+            [Tag::Sts] | [Tag::Sts, Tag::Cd | Tag::Prtry] if !text.is_empty() => self.status = Some(text.to_owned()),
             [Tag::BookgDt] | [Tag::BookgDt, Tag::Dt | Tag::DtTm] => set_day(&mut self.booked, text),
             [Tag::ValDt] | [Tag::ValDt, Tag::Dt | Tag::DtTm] => set_day(&mut self.valued, text),
             [Tag::NtryRef] => self.reference = value::reference(text),
             [Tag::AcctSvcrRef] => self.bank_ref = value::reference(text),
             [Tag::BkTxCd, rest @ ..] => self.code.take(rest, text),
             [Tag::Chrgs, rest @ ..] => self.charges.take(rest, text, mark),
-            [Tag::NtryDtls, Tag::Btch, Tag::PmtInfId] | [Tag::Btch, Tag::PmtInfId] => self.batch = value::reference(text),
+            [Tag::NtryDtls, Tag::Btch, Tag::PmtInfId] | [Tag::Btch, Tag::PmtInfId] => {
+                self.batch = value::reference(text)
+            }
             [Tag::AddtlNtryInf] => self.info = (!text.is_empty()).then(|| text.to_owned()),
             _ => {}
         }
@@ -126,10 +127,24 @@ impl Draft {
     /// The line, and all that is wrong with it; no line when it cannot be posted.
     pub(super) fn end(mut self, around: &Around) -> (Option<Line>, Vec<Problem>) {
         let mut problems = Vec::new();
-        let at = format!("line {}, Stmt {}, Ntry {}", self.line, around.statement + 1, self.ordinal + 1);
+        let at = format!(
+            "line {}, Stmt {}, Ntry {}",
+            self.line,
+            around.statement + 1,
+            self.ordinal + 1
+        );
         let mut tell = |place: &str, problem: String, severity: Severity| {
-            let at = if place.is_empty() { at.clone() } else { format!("{at}, {place}") };
-            problems.push(Problem { statement: Some(around.statement), at, problem, severity });
+            let at = if place.is_empty() {
+                at.clone()
+            } else {
+                format!("{at}, {place}")
+            };
+            problems.push(Problem {
+                statement: Some(around.statement),
+                at,
+                problem,
+                severity,
+            });
         };
         let amount = match self.amount.take() {
             Some(Ok(amount)) => Some(amount),
@@ -152,7 +167,11 @@ impl Draft {
         if let (Some((_, currency)), Some(own)) = (amount, around.currency)
             && currency != own
         {
-            tell("Amt", format!("the entry is in {currency}, the account in {own}"), Severity::Grave);
+            tell(
+                "Amt",
+                format!("the entry is in {currency}, the account in {own}"),
+                Severity::Grave,
+            );
         }
         let status = self.read_status(&mut tell);
         let (booked_on, valued_on) = self.read_days(around, &mut tell);
@@ -160,7 +179,14 @@ impl Draft {
             return (None, problems);
         };
         let line = self.into_line(at, amount, currency, direction, status, around);
-        (Some(Line { booked_on: Some(booked_on), valued_on, ..line }), problems)
+        (
+            Some(Line {
+                booked_on: Some(booked_on),
+                valued_on,
+                ..line
+            }),
+            problems,
+        )
     }
 
     fn read_status(&self, tell: &mut impl FnMut(&str, String, Severity)) -> Status {
@@ -169,7 +195,10 @@ impl Draft {
             Some("PDNG" | "FUTR") => Status::Pending,
             Some("INFO") => Status::Info,
             Some(other) => {
-                let text = format!("the status \"{}\" is not known; the entry is shown and not booked", value::shortened(other));
+                let text = format!(
+                    "the status \"{}\" is not known; the entry is shown and not booked",
+                    value::shortened(other)
+                );
                 tell("Sts", text, Severity::Note);
                 Status::Info
             }
@@ -189,14 +218,22 @@ impl Draft {
     ) -> (Option<NaiveDate>, Option<NaiveDate>) {
         for (place, day) in [("BookgDt", &self.booked), ("ValDt", &self.valued)] {
             if let Some(Day { text, date: None }) = day {
-                tell(place, format!("\"{}\" is no date", value::shortened(text)), Severity::Quarantine);
+                tell(
+                    place,
+                    format!("\"{}\" is no date", value::shortened(text)),
+                    Severity::Quarantine,
+                );
             }
         }
         let booked = self.booked.as_ref().and_then(|d| d.date);
         let valued = self.valued.as_ref().and_then(|d| d.date);
         let day = booked.or(valued).or(around.day);
         if day.is_none() {
-            tell("BookgDt", "neither the entry nor the balances have a date".to_owned(), Severity::Grave);
+            tell(
+                "BookgDt",
+                "neither the entry nor the balances have a date".to_owned(),
+                Severity::Grave,
+            );
         }
         (day, valued)
     }
@@ -212,9 +249,12 @@ impl Draft {
     ) -> Line {
         let only = self.details.len() <= 1;
         if self.details.is_empty() {
-            self.begin_detail();
+            self.details.push(DetailDraft::new(self.batch.take()));
         }
-        let code = self.code.text().or_else(|| self.details.first().and_then(|d| d.code.text()));
+        let code = self
+            .code
+            .text()
+            .or_else(|| self.details.first().and_then(|d| d.code.text()));
         let bank_ref = self.bank_ref.or_else(|| match self.details.as_slice() {
             [single] => single.detail.bank_ref.clone(),
             _ => None,
@@ -250,6 +290,9 @@ impl Draft {
 
 fn set_day(slot: &mut Option<Day>, text: &str) {
     if !text.is_empty() {
-        *slot = Some(Day { text: text.to_owned(), date: value::date(text) });
+        *slot = Some(Day {
+            text: text.to_owned(),
+            date: value::date(text),
+        });
     }
 }

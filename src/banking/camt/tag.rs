@@ -5,6 +5,7 @@ macro_rules! tags {
     ($($name:ident)*) => {
         /// A local element name; [`Tag::Other`] for every name that nothing is taken from.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(clippy::upper_case_acronyms, reason = "they are the names of the elements")]
         pub(super) enum Tag {
             Other,
             $($name,)*
@@ -62,10 +63,22 @@ mod tests {
 
     #[test]
     fn names_are_found_and_others_are_other() {
-        for (name, tag) in [("Amt", Tag::Amt), ("TtlChrgsAndTaxAmt", Tag::TtlChrgsAndTaxAmt), ("Bal", Tag::Bal)] {
+        for (name, tag) in [
+            ("Amt", Tag::Amt),
+            ("TtlChrgsAndTaxAmt", Tag::TtlChrgsAndTaxAmt),
+            ("Bal", Tag::Bal),
+        ] {
             assert_eq!(Tag::of(name.as_bytes()), tag);
         }
-        for name in ["", "amt", "Amt2", "AmtX", "TtlChrgsAndTaxAmtX", "XtlChrgsAndTaxAmt", &"A".repeat(300)] {
+        for name in [
+            "",
+            "amt",
+            "Amt2",
+            "AmtX",
+            "TtlChrgsAndTaxAmtX",
+            "XtlChrgsAndTaxAmt",
+            &"A".repeat(300),
+        ] {
             assert_eq!(Tag::of(name.as_bytes()), Tag::Other, "{name}");
         }
     }

@@ -2,6 +2,7 @@
 
 use super::field::{self, Account};
 use super::narrative::{self, Story};
+use super::value;
 use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Severity, Status};
 use crate::money::Currency;
 use std::collections::VecDeque;
@@ -82,7 +83,11 @@ impl Draft {
         match tag {
             "61" => {
                 self.end_entry(ready);
-                self.entry = Some(EntryFields { line, booked: lines, story: Vec::new() });
+                self.entry = Some(EntryFields {
+                    line,
+                    booked: lines,
+                    story: Vec::new(),
+                });
                 return;
             }
             // A narrative behind a balance is the statement's.
@@ -110,13 +115,7 @@ impl Draft {
         }
     }
 
-    fn take_balance(
-        &mut self,
-        tag: &str,
-        line: u64,
-        text: &str,
-        ready: &mut VecDeque<Event>,
-    ) -> Option<Balance> {
+    fn take_balance(&mut self, tag: &str, line: u64, text: &str, ready: &mut VecDeque<Event>) -> Option<Balance> {
         match field::balance(text, tag.ends_with('M')) {
             Ok((balance, note)) => {
                 if let Some(note) = note {
@@ -126,7 +125,7 @@ impl Draft {
                 Some(balance)
             }
             Err(problem) => {
-                let text = format!("the balance \"{}\" cannot be read: {problem}", field::shortened(text));
+                let text = format!("the balance \"{}\" cannot be read: {problem}", value::shortened(text));
                 self.tell(line, tag, text, Severity::Quarantine, ready);
                 None
             }
@@ -157,9 +156,19 @@ impl Draft {
         self.begin(ready);
         let ordinal = self.foot.line_count;
         self.foot.line_count += 1;
-        let at = format!("line {}, statement {}, :61: {}", entry.line, self.index + 1, ordinal + 1);
+        let at = format!(
+            "line {}, statement {}, :61: {}",
+            entry.line,
+            self.index + 1,
+            ordinal + 1
+        );
         let mut tell = |problem: String, severity: Severity| {
-            ready.push_back(Event::Problem(Problem { statement: Some(self.index), at: at.clone(), problem, severity }));
+            ready.push_back(Event::Problem(Problem {
+                statement: Some(self.index),
+                at: at.clone(),
+                problem,
+                severity,
+            }));
         };
         let read = match field::entry(&entry.booked, currency) {
             Ok(read) => read,
@@ -220,7 +229,12 @@ impl Draft {
         let mut problems = std::mem::take(&mut self.early);
         let mut grave = |problem: &str| {
             let problem = problem.to_owned();
-            problems.push(Problem { statement: Some(self.index), at: at.clone(), problem, severity: Severity::Grave });
+            problems.push(Problem {
+                statement: Some(self.index),
+                at: at.clone(),
+                problem,
+                severity: Severity::Grave,
+            });
         };
         if head.account.is_none() {
             grave("the statement does not say of which account it is: :25: is missing");
@@ -235,7 +249,10 @@ impl Draft {
     /// The message is complete.
     pub(super) fn end(mut self, ready: &mut VecDeque<Event>) {
         self.settle(ready);
-        let foot = Foot { closing: self.closing, ..self.foot };
+        let foot = Foot {
+            closing: self.closing,
+            ..self.foot
+        };
         ready.push_back(Event::End(Box::new(foot)));
     }
 
@@ -245,7 +262,12 @@ impl Draft {
         let problem = format!("the statement is not complete: its file cannot be read beyond line {line}");
         let at = format!("line {}, statement {}", self.line, self.index + 1);
         let statement = Some(self.index);
-        ready.push_back(Event::Problem(Problem { statement, at, problem, severity: Severity::Grave }));
+        ready.push_back(Event::Problem(Problem {
+            statement,
+            at,
+            problem,
+            severity: Severity::Grave,
+        }));
     }
 
     /// The file ends within the closing balance, whose last digits may be missing: without an opening balance nothing
@@ -266,7 +288,13 @@ impl Draft {
         if unread > 0 {
             self.foot.line_count += u64::try_from(unread).unwrap_or(u64::MAX);
             let at = self.line;
-            self.tell(at, "61", format!("{unread} entries have no currency"), Severity::Grave, ready);
+            self.tell(
+                at,
+                "61",
+                format!("{unread} entries have no currency"),
+                Severity::Grave,
+                ready,
+            );
         }
         if self.too_many {
             let text = format!("more than {WAITING_LIMIT} entries stand before any currency");
@@ -277,7 +305,12 @@ impl Draft {
     /// Tells at once, or behind the head when that was not given out yet.
     fn tell(&mut self, line: u64, tag: &str, problem: String, severity: Severity, ready: &mut VecDeque<Event>) {
         let at = format!("line {line}, statement {}, :{tag}:", self.index + 1);
-        let problem = Problem { statement: Some(self.index), at, problem, severity };
+        let problem = Problem {
+            statement: Some(self.index),
+            at,
+            problem,
+            severity,
+        };
         if self.begun {
             ready.push_back(Event::Problem(problem));
         } else {
@@ -287,7 +320,12 @@ impl Draft {
 }
 
 fn into_line(read: field::Entry, story: Story, currency: Currency, position: u64, at: String) -> Line {
-    let Story { mut detail, code, info, text_key } = story;
+    let Story {
+        mut detail,
+        code,
+        info,
+        text_key,
+    } = story;
     let mut infos: Vec<String> = info.into_iter().collect();
     detail.amount = Some(read.amount);
     for supplement in read.supplement {
@@ -295,7 +333,10 @@ fn into_line(read: field::Entry, story: Story, currency: Currency, position: u64
     }
     if let Some(name) = read.name {
         // The reference before a padded name is the other party's account.
-        let account = read.owner_ref.as_deref().filter(|r| r.bytes().skip(1).all(|b| b.is_ascii_digit()));
+        let account = read
+            .owner_ref
+            .as_deref()
+            .filter(|r| r.bytes().skip(1).all(|b| b.is_ascii_digit()));
         detail.counterparty_account = detail.counterparty_account.or(account.map(str::to_owned));
         detail.counterparty_name = detail.counterparty_name.or(Some(name));
     }
