@@ -1,6 +1,8 @@
 //! Tributary: a centralized treasury. See `ARCHITECTURE.md` for the map.
 
 pub mod actor;
+pub mod allocation;
+pub mod banking;
 pub mod cli;
 pub mod config;
 pub mod db;
