@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod allocation;
 pub mod banking;
+pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod db;
@@ -10,4 +11,5 @@ pub mod error;
 pub mod ids;
 pub mod ledger;
 pub mod money;
+pub mod statements;
 pub mod time;

@@ -248,7 +248,6 @@ struct Slice {
 impl Slice {
     fn post(&self, tx: &mut Tx<'_>) -> Result<()> {
         let Some(master) = self.row.master.as_deref() else { return Err(Error::Broken(format!("{} has no master", self.row.id))) };
-        let cut_over_on = crate::chart::cut_over_on(tx.conn(), master)?;
         let placer = super::placer(tx.conn(), master)?;
         let mut stored = Vec::with_capacity(self.new.len());
         let mut entries = Vec::with_capacity(self.new.len());
@@ -257,7 +256,7 @@ impl Slice {
             let id = tx.id("ln");
             let posting = match line {
                 l if l.amount == 0 => "none",
-                l if l.booked_on < cut_over_on => "history",
+                l if l.booked_on < placer.cut_over_on => "history",
                 _ => "posted",
             };
             if posting == "posted" {

@@ -71,11 +71,11 @@ pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize
         let same = before.is_some_and(|b| b.definition == definition);
         let version = before.map_or(1, |b| if same { b.version } else { b.version + 1 });
         if !same {
-            changed.push((file.code.clone(), version, i64::from(file.priority), definition, before.map(|b| b.definition.clone())));
+            changed.push((file.code.clone(), version, file.priority, definition, before.map(|b| b.definition.clone())));
         }
         all.push(rules::Rule::new(file, version));
     }
-    let kept = present.iter().filter(|r| !all.iter().any(|n| n.code() == r.code)).map(store::rule_of).collect::<Result<Vec<_>>>()?;
+    let kept = present.iter().filter(|r| !all.iter().any(|n| n.code == r.code)).map(store::rule_of).collect::<Result<Vec<_>>>()?;
     all.extend(kept);
     if let Err(problems) = rules::RuleSet::compile(all) {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

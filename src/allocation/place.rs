@@ -70,6 +70,8 @@ pub struct Placer {
     pub account: AccountId,
     /// Its suspense account.
     pub suspense: AccountId,
+    /// Lines booked before this day are history and post nothing.
+    pub cut_over_on: chrono::NaiveDate,
     /// The bank's number of the master itself, which names no leaf.
     pub own_number: String,
     /// Leaves by virtual account number, normalised.
@@ -139,25 +141,27 @@ impl Placer {
     }
 
     fn by_rule(&self, line: &NewLine) -> Option<Decision> {
+        let references = [&line.end_to_end_id, &line.bank_ref, &line.owner_ref, &line.creditor_reference];
+        let references: Vec<&str> = references.into_iter().filter_map(|r| r.as_deref()).collect();
         let facts = Facts {
             master: &self.master,
             currency: self.currency,
             amount: Minor(line.amount),
             counterparty_name: line.counterparty_name.as_deref(),
-            ultimate_name: None,
+            ultimate_name: line.ultimate_name.as_deref(),
             counterparty_account: line.counterparty_account.as_deref(),
             remittance: line.remittance.as_deref(),
             info: line.info.as_deref(),
-            references: [&line.end_to_end_id, &line.bank_ref, &line.owner_ref, &line.creditor_reference].map(|r| r.as_deref()),
+            references: &references,
             code: line.code.as_deref(),
             reversal: line.reversal,
             return_reason: line.return_reason.as_deref(),
         };
         let found = self.rules.first_match(&facts)?;
-        let rule = Some((found.rule.code().to_owned(), found.rule.version()));
+        let rule = Some((found.rule.code.clone(), found.rule.version));
         let (matched, sentence) = (found.matched.clone(), found.sentence());
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.
-        let parts = match found.rule.shares(&self.master, Minor(-line.amount)) {
+        let parts = match found.shares(&self.master, Minor(-line.amount)) {
             Ok(parts) => parts,
             Err(problem) => return Some(Decision { rule, matched, ..self.wait(line, format!("{sentence}, but cannot be split: {problem}")) }),
         };

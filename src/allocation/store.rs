@@ -125,8 +125,8 @@ pub(super) fn insert_rule(tx: &mut Tx<'_>, code: &str, version: i64, priority: i
 
 /// What decides on the lines of a master.
 pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
-    let columns = (masters::code, masters::currency, masters::account, masters::suspense, masters::account_number);
-    let (code, currency, account, suspense, own_number): (String, String, i64, i64, String) =
+    let columns = (masters::code, masters::currency, masters::account, masters::suspense, masters::account_number, masters::cut_over_on);
+    let (code, currency, account, suspense, own_number, cut_over_on): (String, String, i64, i64, String, NaiveDate) =
         masters::table.find(master).select(columns).first(conn).map_err(broken)?;
     let leaves = sub_accounts::table.inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)));
     let leaves = leaves.filter(sub_accounts::master.eq(master)).order(sub_accounts::code);
@@ -138,6 +138,7 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         account: AccountId(account),
         suspense: AccountId(suspense),
         own_number,
+        cut_over_on,
         by_number: HashMap::with_capacity(rows.len()),
         by_code: HashMap::with_capacity(rows.len()),
         leaves: Vec::with_capacity(rows.len()),

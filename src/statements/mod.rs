@@ -268,6 +268,7 @@ pub fn new_line(statement: &StatementRow, line: &Line) -> Result<NewLine> {
         code: line.code.clone(),
         counterparty_name: text(|d| d.counterparty_name.as_ref()),
         counterparty_account: text(|d| d.counterparty_account.as_ref()),
+        ultimate_name: text(|d| d.ultimate_name.as_ref()),
         own_account: text(|d| d.own_account.as_ref()),
         creditor_reference: text(|d| d.creditor_reference.as_ref()),
         remittance: text(|d| d.remittance.as_ref()),

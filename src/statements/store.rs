@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::time::stored;
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::dsl::max;
-use diesel::prelude::{ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
 use diesel::{QueryResult, RunQueryDsl, delete, insert_into, update};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
@@ -119,6 +119,7 @@ pub struct LineRow {
     pub code: Option<String>,
     pub counterparty_name: Option<String>,
     pub counterparty_account: Option<String>,
+    pub ultimate_name: Option<String>,
     pub own_account: Option<String>,
     pub creditor_reference: Option<String>,
     pub remittance: Option<String>,
@@ -144,6 +145,7 @@ pub struct NewLine {
     pub code: Option<String>,
     pub counterparty_name: Option<String>,
     pub counterparty_account: Option<String>,
+    pub ultimate_name: Option<String>,
     pub own_account: Option<String>,
     pub creditor_reference: Option<String>,
     pub remittance: Option<String>,
@@ -426,8 +428,8 @@ impl Bulk for StoredLine<'_> {
     const TABLE: &'static str = "lines";
     const COLUMNS: &'static [&'static str] = &[
         "id", "master", "statement", "place", "booked_on", "valued_on", "amount", "identity", "ordinal", "facet", "posting", "reversal",
-        "bank_ref", "owner_ref", "end_to_end_id", "code", "counterparty_name", "counterparty_account", "own_account",
-        "creditor_reference", "remittance", "info", "return_reason", "detail_count",
+        "bank_ref", "owner_ref", "end_to_end_id", "code", "counterparty_name", "counterparty_account", "ultimate_name",
+        "own_account", "creditor_reference", "remittance", "info", "return_reason", "detail_count",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -446,7 +448,7 @@ impl Bulk for StoredLine<'_> {
         c.flag(&self.reversal)?;
         for text in [
             &line.bank_ref, &line.owner_ref, &line.end_to_end_id, &line.code, &line.counterparty_name, &line.counterparty_account,
-            &line.own_account, &line.creditor_reference, &line.remittance, &line.info, &line.return_reason,
+            &line.ultimate_name, &line.own_account, &line.creditor_reference, &line.remittance, &line.info, &line.return_reason,
         ] {
             c.maybe_text(text.as_deref())?;
         }
