@@ -12,7 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+mod accounts;
 mod bench;
+mod chart;
+mod positions;
+mod table;
 
 /// Tributary: one bank account per bank and currency, every product's balance to the cent
 #[derive(Debug, Parser)]
@@ -33,6 +37,13 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Entities, banks, masters and their virtual accounts
+    #[command(subcommand)]
+    Chart(chart::Chart),
+    /// Ledger accounts and their postings
+    Accounts(accounts::Accounts),
+    /// What each product has, and how each master stands against its bank
+    Positions(positions::Positions),
     /// Measure on the given database
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -90,6 +101,9 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
+        Command::Chart(chart) => chart::run(context, chart),
+        Command::Accounts(accounts) => accounts::run(context, accounts),
+        Command::Positions(positions) => positions::run(context, positions),
         Command::Bench(bench) => bench::run(context, bench),
     }
 }

@@ -1,0 +1,67 @@
+//! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
+
+use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
+use crate::chart::{self, Applied, ChartFile};
+use crate::db::{Db, Who};
+use crate::error::{Error, Result};
+use crate::ledger::{self, check::Violation};
+use crate::positions;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The TOML that describes a treasury: its chart and its allocation rules.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TreasuryFile {
+    /// `[[entity]]`
+    pub entity: Vec<EntityTable>,
+    /// `[[bank]]`
+    pub bank: Vec<BankTable>,
+    /// `[[product]]`
+    pub product: Vec<ProductTable>,
+    /// `[[market]]`
+    pub market: Vec<MarketTable>,
+    /// `[[master]]`
+    pub master: Vec<MasterTable>,
+    /// `[[sub_account]]`
+    pub sub_account: Vec<SubAccountTable>,
+    /// `[[rule]]`
+    pub rule: Vec<toml::Value>,
+}
+
+impl TreasuryFile {
+    /// Reads the file's form; what it says is judged when it is applied.
+    pub fn parse(text: &str) -> Result<TreasuryFile> {
+        let unreadable = |e: toml::de::Error| Error::Refused {
+            code: "treasury_file",
+            message: format!("the file is not a treasury in TOML: {}", e.to_string().trim_end()),
+        };
+        toml::from_str(text).map_err(unreadable)
+    }
+
+    /// Its chart.
+    pub fn into_chart(self) -> ChartFile {
+        ChartFile {
+            entity: self.entity,
+            bank: self.bank,
+            product: self.product,
+            market: self.market,
+            master: self.master,
+            sub_account: self.sub_account,
+        }
+    }
+}
+
+/// Makes what the file describes and the treasury does not have yet, all or nothing.
+pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<Applied> {
+    let chart = file.into_chart();
+    db.write("chart.apply", who, move |tx| chart::apply(tx, &chart))
+}
+
+/// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.
+pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
+    let mut violations = ledger::check::check(db, progress)?;
+    violations.extend(chart::check(db)?);
+    violations.extend(positions::check(db)?);
+    Ok(violations)
+}
