@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod allocation;
+pub mod app;
 pub mod banking;
 pub mod chart;
 pub mod cli;
@@ -11,5 +12,6 @@ pub mod error;
 pub mod ids;
 pub mod ledger;
 pub mod money;
+pub mod positions;
 pub mod statements;
 pub mod time;

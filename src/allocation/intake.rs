@@ -74,7 +74,8 @@ pub fn take_in(
             (statements::store_file(db, who, &new, open().map_err(broken)?)?, true)
         }
     };
-    let again = fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
+    let again =
+        fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
     if again {
         accept(db, who, &file)?;
     }
@@ -137,7 +138,11 @@ fn post(db: &Db, who: &Arc<Who>, file: &str, progress: &mut dyn FnMut(u64, u64))
     let Some(job) = leased else { return Ok((0, 0)) };
     let rows = db.read(|conn| statements::statements_of_file(conn, file))?;
     let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
-    let total = rows.iter().filter(|r| r.state == "posting" || r.state == "posted").map(|r| u64::try_from(r.booked_count).unwrap_or(0)).sum();
+    let total = rows
+        .iter()
+        .filter(|r| r.state == "posting" || r.state == "posted")
+        .map(|r| u64::try_from(r.booked_count).unwrap_or(0))
+        .sum();
     let mut run = Run { db, who, file, owner, job: job.id, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
     for (at, row) in rows.iter().enumerate() {
         match row.state.as_str() {
@@ -172,7 +177,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn statement(&mut self, row: &StatementRow, from: u64, next: Option<i64>, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    fn statement(
+        &mut self,
+        row: &StatementRow,
+        from: u64,
+        next: Option<i64>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<()> {
         let mut overlap = self.db.read(|conn| statements::overlap(conn, row))?;
         let mut known = HashMap::new();
         if !overlap.stored.is_empty() {
@@ -188,7 +199,8 @@ impl Run<'_> {
         }
         let mut lines = booked_lines(self.db, self.file, row.place, from).peekable();
         loop {
-            let mut slice = Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
+            let mut slice =
+                Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
             let mut after = Cursor { statement: row.place, line: u64::MAX };
             for line in lines.by_ref().take(self.slice) {
                 after.line = line.position + 1;
@@ -220,7 +232,11 @@ impl Run<'_> {
         let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
         let begin = Instant::now();
         self.db.write_slice("statement.post", self.who, move |tx| {
-            if ends_file { jobs::finish(tx, &job, &owner, &after)? } else { jobs::advance(tx, &job, &owner, &after)? }
+            if ends_file {
+                jobs::finish(tx, &job, &owner, &after)?
+            } else {
+                jobs::advance(tx, &job, &owner, &after)?
+            }
             slice.post(tx)?;
             if ends_statement {
                 statements::finish_statement(tx, &slice.row.id, i64::try_from(slice.new.len()).unwrap_or(0))?;
@@ -231,7 +247,8 @@ impl Run<'_> {
         if count == self.slice {
             let micros = begin.elapsed().as_micros().max(1);
             let fitting = self.slice as u128 * SLICE_TIME.as_micros() / micros;
-            self.slice = usize::try_from(fitting).unwrap_or(FIRST_SLICE).clamp(self.slice / 2, self.slice * 2).clamp(100, 4_000);
+            self.slice =
+                usize::try_from(fitting).unwrap_or(FIRST_SLICE).clamp(self.slice / 2, self.slice * 2).clamp(100, 4_000);
         }
         Ok(())
     }
@@ -247,7 +264,9 @@ struct Slice {
 
 impl Slice {
     fn post(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let Some(master) = self.row.master.as_deref() else { return Err(Error::Broken(format!("{} has no master", self.row.id))) };
+        let Some(master) = self.row.master.as_deref() else {
+            return Err(Error::Broken(format!("{} has no master", self.row.id)));
+        };
         let placer = super::placer(tx.conn(), master)?;
         let mut stored = Vec::with_capacity(self.new.len());
         let mut entries = Vec::with_capacity(self.new.len());
@@ -349,7 +368,12 @@ fn told(sign: char, line: &NewLine) -> Difference {
 }
 
 /// The booked lines of one statement of a stored file, from a position on.
-fn booked_lines<'a>(db: &'a Db, file: &str, place: i64, from: u64) -> impl Iterator<Item = Box<crate::banking::Line>> + use<'a> {
+fn booked_lines<'a>(
+    db: &'a Db,
+    file: &str,
+    place: i64,
+    from: u64,
+) -> impl Iterator<Item = Box<crate::banking::Line>> + use<'a> {
     let place = usize::try_from(place).unwrap_or(usize::MAX);
     let mut at = None;
     let events = Reader::new(statements::stored_bytes(db, file));
@@ -358,7 +382,9 @@ fn booked_lines<'a>(db: &'a Db, file: &str, place: i64, from: u64) -> impl Itera
             at = Some(at.map_or(0, |n: usize| n + 1));
             None
         }
-        Event::Line(line) if at == Some(place) && line.status == Status::Booked && line.position >= from => Some(Some(line)),
+        Event::Line(line) if at == Some(place) && line.status == Status::Booked && line.position >= from => {
+            Some(Some(line))
+        }
         Event::End(_) if at == Some(place) => Some(None),
         _ => None,
     });

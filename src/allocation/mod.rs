@@ -8,7 +8,7 @@
 
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::ledger::{self, AccountId, Basis, Cause, NewEntry, NewPosting, Posted};
+use crate::ledger::{self, Basis, Cause, NewEntry, NewPosting, Posted};
 use crate::statements;
 use std::fmt;
 
@@ -52,8 +52,13 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoReason => f.write_str("say why with a reason of a few words; it is kept with the route"),
-            Refusal::NothingPosted { line } => write!(f, "line {line} posted nothing (it is from before the cut-over, or of zero), so there is nothing to move"),
-            Refusal::NotALeaf { leaf, master } => write!(f, "{leaf} is not a leaf of {master}; `tributary chart show --master {master}` lists them"),
+            Refusal::NothingPosted { line } => write!(
+                f,
+                "line {line} posted nothing (it is from before the cut-over, or of zero), so there is nothing to move"
+            ),
+            Refusal::NotALeaf { leaf, master } => {
+                write!(f, "{leaf} is not a leaf of {master}; `tributary chart show --master {master}` lists them")
+            }
             Refusal::SameLeaf { line, leaf } => write!(f, "line {line} is on {leaf} already"),
             Refusal::BadRules { problems } => write!(f, "the rules cannot be used: {problems}"),
         }
@@ -75,7 +80,11 @@ pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize
         }
         all.push(rules::Rule::new(file, version));
     }
-    let kept = present.iter().filter(|r| !all.iter().any(|n| n.code == r.code)).map(store::rule_of).collect::<Result<Vec<_>>>()?;
+    let kept = present
+        .iter()
+        .filter(|r| !all.iter().any(|n| n.code == r.code))
+        .map(store::rule_of)
+        .collect::<Result<Vec<_>>>()?;
     all.extend(kept);
     if let Err(problems) = rules::RuleSet::compile(all) {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -118,14 +118,21 @@ impl Placer {
         let first = named.first().and_then(|place| self.leaves.get(*place))?;
         if named.len() > 1 {
             let codes: Vec<&str> = named.iter().filter_map(|p| self.leaves.get(*p)).map(|l| l.code.as_str()).collect();
-            return Some(self.wait(line, format!("its virtual account numbers name {} sub-accounts: {}", codes.len(), codes.join(", "))));
+            return Some(self.wait(
+                line,
+                format!("its virtual account numbers name {} sub-accounts: {}", codes.len(), codes.join(", ")),
+            ));
         }
         if first.closed {
             return Some(self.wait(line, format!("its virtual account number names {}, which is closed", first.code)));
         }
         let partly = line.details.iter().filter(|d| d.own_account.is_none() && d.creditor_reference.is_none()).count();
         if partly > 0 {
-            let what = format!("{partly} of its {} payments name no sub-account, the others name {}", line.details.len(), first.code);
+            let what = format!(
+                "{partly} of its {} payments name no sub-account, the others name {}",
+                line.details.len(),
+                first.code
+            );
             return Some(self.wait(line, what));
         }
         let (field, number) = matched.first().cloned().unwrap_or(("own_account", String::new()));
@@ -163,14 +170,32 @@ impl Placer {
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.
         let parts = match found.shares(&self.master, Minor(-line.amount)) {
             Ok(parts) => parts,
-            Err(problem) => return Some(Decision { rule, matched, ..self.wait(line, format!("{sentence}, but cannot be split: {problem}")) }),
+            Err(problem) => {
+                return Some(Decision {
+                    rule,
+                    matched,
+                    ..self.wait(line, format!("{sentence}, but cannot be split: {problem}"))
+                });
+            }
         };
         let mut shares = Vec::with_capacity(parts.len());
         for (code, amount) in parts {
             match self.by_code.get(&code).and_then(|place| self.leaves.get(*place)) {
                 Some(leaf) if !leaf.closed => shares.push((leaf.account, amount.0)),
-                Some(_) => return Some(Decision { rule, matched, ..self.wait(line, format!("{sentence}, but {code} is closed")) }),
-                None => return Some(Decision { rule, matched, ..self.wait(line, format!("{sentence}, but there is no leaf {code}")) }),
+                Some(_) => {
+                    return Some(Decision {
+                        rule,
+                        matched,
+                        ..self.wait(line, format!("{sentence}, but {code} is closed"))
+                    });
+                }
+                None => {
+                    return Some(Decision {
+                        rule,
+                        matched,
+                        ..self.wait(line, format!("{sentence}, but there is no leaf {code}"))
+                    });
+                }
             }
         }
         Some(Decision { evidence: Evidence::Rule, rule, matched, sentence, shares, suspense: false })
@@ -180,7 +205,9 @@ impl Placer {
         let own = crate::chart::numbers::normalise(&self.own_number);
         let foreign = line.own_account.as_deref().filter(|n| crate::chart::numbers::normalise(n) != own);
         match foreign {
-            Some(number) => format!("the bank booked it to {number}, which is not a virtual account number given out here, and no rule matches"),
+            Some(number) => format!(
+                "the bank booked it to {number}, which is not a virtual account number given out here, and no rule matches"
+            ),
             None => "no virtual account number and no rule matches".to_owned(),
         }
     }

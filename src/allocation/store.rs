@@ -3,13 +3,15 @@
 use super::place::{Decision, Leaf, Placer};
 use super::rules::{Rule, RuleFile, RuleSet};
 use crate::db::bulk::{self, Bulk, Cells, Moment};
-use crate::db::schema::{accounts, lines, masters, routes, rules as rules_table, sub_accounts};
+use crate::db::schema::{accounts, masters, routes, rules as rules_table, sub_accounts};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::ledger::AccountId;
 use crate::time::stored;
 use chrono::{NaiveDate, NaiveDateTime};
-use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
 use std::collections::HashMap;
@@ -36,8 +38,8 @@ pub struct RouteRow {
 impl RouteRow {
     /// The postings on the shares of the master, debit positive.
     pub fn shares(&self) -> Result<Vec<(AccountId, i64)>> {
-        let pairs: Vec<(i64, i64)> =
-            serde_json::from_str(&self.shares).map_err(|e| Error::Broken(format!("route {} of line {}: {e}", self.seq, self.line)))?;
+        let pairs: Vec<(i64, i64)> = serde_json::from_str(&self.shares)
+            .map_err(|e| Error::Broken(format!("route {} of line {}: {e}", self.seq, self.line)))?;
         Ok(pairs.into_iter().map(|(account, amount)| (AccountId(account), amount)).collect())
     }
 }
@@ -104,8 +106,8 @@ pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
 }
 
 pub(super) fn rule_of(row: &RuleRow) -> Result<Rule> {
-    let file: RuleFile =
-        serde_json::from_str(&row.definition).map_err(|e| Error::Broken(format!("rule {} v{}: {e}", row.code, row.version)))?;
+    let file: RuleFile = serde_json::from_str(&row.definition)
+        .map_err(|e| Error::Broken(format!("rule {} v{}: {e}", row.code, row.version)))?;
     Ok(Rule::new(file, row.version))
 }
 
@@ -125,13 +127,22 @@ pub(super) fn insert_rule(tx: &mut Tx<'_>, code: &str, version: i64, priority: i
 
 /// What decides on the lines of a master.
 pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
-    let columns = (masters::code, masters::currency, masters::account, masters::suspense, masters::account_number, masters::cut_over_on);
+    let columns = (
+        masters::code,
+        masters::currency,
+        masters::account,
+        masters::suspense,
+        masters::account_number,
+        masters::cut_over_on,
+    );
     let (code, currency, account, suspense, own_number, cut_over_on): (String, String, i64, i64, String, NaiveDate) =
         masters::table.find(master).select(columns).first(conn).map_err(broken)?;
     let leaves = sub_accounts::table.inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)));
     let leaves = leaves.filter(sub_accounts::master.eq(master)).order(sub_accounts::code);
-    let rows: Vec<(String, Option<String>, i64, String)> =
-        leaves.select((sub_accounts::code, sub_accounts::virtual_number, accounts::id, accounts::state)).load(conn).map_err(broken)?;
+    let rows: Vec<(String, Option<String>, i64, String)> = leaves
+        .select((sub_accounts::code, sub_accounts::virtual_number, accounts::id, accounts::state))
+        .load(conn)
+        .map_err(broken)?;
     let mut placer = Placer {
         master: code,
         currency: currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?,
@@ -179,7 +190,18 @@ impl Bulk for StoredRoute<'_> {
     type Table = routes::table;
     const TABLE: &'static str = "routes";
     const COLUMNS: &'static [&'static str] = &[
-        "line", "seq", "entry", "evidence", "rule", "version", "matched", "sentence", "shares", "suspense", "decided_by", "decided_at",
+        "line",
+        "seq",
+        "entry",
+        "evidence",
+        "rule",
+        "version",
+        "matched",
+        "sentence",
+        "shares",
+        "suspense",
+        "decided_by",
+        "decided_at",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -246,24 +268,36 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
     let mut found = Vec::new();
     // Each pair of texts: the invariant, and a query that gives what breaks it.
     let queries = [
-        ("I8", "SELECT 'line ' || l.id || ' is posted, but has no route' AS what FROM lines l \
-                LEFT JOIN routes r ON r.line = l.id AND r.seq = 0 WHERE l.posting = 'posted' AND r.line IS NULL LIMIT 100"),
-        ("I6", "SELECT 'line ' || l.id || ' is not what entry ' || r.entry || ' posts on its master' AS what \
+        (
+            "I8",
+            "SELECT 'line ' || l.id || ' is posted, but has no route' AS what FROM lines l \
+                LEFT JOIN routes r ON r.line = l.id AND r.seq = 0 WHERE l.posting = 'posted' AND r.line IS NULL LIMIT 100",
+        ),
+        (
+            "I6",
+            "SELECT 'line ' || l.id || ' is not what entry ' || r.entry || ' posts on its master' AS what \
                 FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
                 LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry \
-                WHERE r.seq = 0 AND (p.amount IS NULL OR p.amount <> l.amount) LIMIT 100"),
-        ("I6", "SELECT 'entry ' || e.number || ' posts on a master without a line' AS what \
+                WHERE r.seq = 0 AND (p.amount IS NULL OR p.amount <> l.amount) LIMIT 100",
+        ),
+        (
+            "I6",
+            "SELECT 'entry ' || e.number || ' posts on a master without a line' AS what \
                 FROM masters m JOIN postings p ON p.account = m.account JOIN entries e ON e.number = p.entry \
                 LEFT JOIN routes r ON e.cause_type = 'line' AND r.line = e.cause_id AND r.seq = 0 AND r.entry = e.number \
-                WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100"),
-        ("I8", "SELECT 'the suspense of ' || m.code || ' is ' || (b.debits - b.credits) || ', but its waiting lines sum to ' || \
+                WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100",
+        ),
+        (
+            "I8",
+            "SELECT 'the suspense of ' || m.code || ' is ' || (b.debits - b.credits) || ', but its waiting lines sum to ' || \
                 COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line WHERE l.master = m.id AND r.suspense \
                 AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) || ' (and its opening)' AS what \
                 FROM masters m JOIN balances b ON b.account = m.suspense \
                 WHERE b.debits - b.credits <> COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line \
                 WHERE l.master = m.id AND r.suspense AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) \
                 + COALESCE((SELECT CAST(SUM(p.amount) AS BIGINT) FROM entries e JOIN postings p ON p.entry = e.number AND p.account = m.suspense \
-                WHERE e.cause_type = 'opening' AND e.cause_id = m.id), 0) LIMIT 100"),
+                WHERE e.cause_type = 'opening' AND e.cause_id = m.id), 0) LIMIT 100",
+        ),
     ];
     for (invariant, sql) in queries {
         let rows: Vec<Finding> = sql_query(sql).load(conn).map_err(broken)?;

@@ -46,11 +46,7 @@ pub(super) fn recognise(head: &[u8]) -> Kind {
     if text.starts_with('<') {
         let lower = text.get(..200).unwrap_or(text).to_ascii_lowercase();
         let is_page = lower.starts_with("<!doctype html") || lower.starts_with("<html");
-        return if is_page {
-            Kind::Foreign("web page".to_owned())
-        } else {
-            Kind::Xml
-        };
+        return if is_page { Kind::Foreign("web page".to_owned()) } else { Kind::Xml };
     }
     if text.starts_with("01,") && text.contains("02,") {
         return Kind::Foreign("BAI2 file".to_owned());
@@ -69,17 +65,11 @@ fn container(head: &[u8]) -> Option<&'static str> {
         (b"\xD0\xCF\x11\xE0", "spreadsheet"),
         (b"-----BEGIN", "signed or encrypted file"),
     ];
-    magic
-        .iter()
-        .find(|(bytes, _)| head.starts_with(bytes))
-        .map(|(_, name)| *name)
+    magic.iter().find(|(bytes, _)| head.starts_with(bytes)).map(|(_, name)| *name)
 }
 
 fn swift(text: &str) -> Kind {
-    let has = |tags: &[&str]| {
-        text.lines()
-            .any(|line| tags.iter().any(|tag| line.trim_start().starts_with(tag)))
-    };
+    let has = |tags: &[&str]| text.lines().any(|line| tags.iter().any(|tag| line.trim_start().starts_with(tag)));
     let balances = [":60F:", ":60M:", ":62F:", ":62M:"];
     let application = text.find("{2:").and_then(|at| text.get(at + 4..at + 7));
     if has(&balances) {
@@ -98,23 +88,14 @@ fn swift(text: &str) -> Kind {
     if has(&[":32A:", ":32B:"]) {
         return Kind::Foreign("SWIFT payment message".to_owned());
     }
-    let tags = [
-        ":20:", ":21:", ":25:", ":25P:", ":28:", ":28C:", ":61:", ":64:", ":65:", ":86:", ":940:", ":NS:",
-    ];
-    if has(&tags) || application.is_some() {
-        Kind::Mt940
-    } else {
-        Kind::Unknown
-    }
+    let tags = [":20:", ":21:", ":25:", ":25P:", ":28:", ":28C:", ":61:", ":64:", ":65:", ":86:", ":940:", ":NS:"];
+    if has(&tags) || application.is_some() { Kind::Mt940 } else { Kind::Unknown }
 }
 
 /// The message that an element below `Document` opens, when it is one that banks and companies exchange.
 pub(super) fn message_name(element: &str) -> Option<&'static str> {
     // The first versions carry their number in the name of the element.
-    let name = element
-        .strip_suffix("V01")
-        .or_else(|| element.strip_suffix("V02"))
-        .unwrap_or(element);
+    let name = element.strip_suffix("V01").or_else(|| element.strip_suffix("V02")).unwrap_or(element);
     Some(match name {
         "BkToCstmrAcctRpt" => "camt.052 intraday report",
         "BkToCstmrDbtCdtNtfctn" => "camt.054 notification",
@@ -136,11 +117,7 @@ pub(super) fn message_name(element: &str) -> Option<&'static str> {
 /// The sentence with which a known format is refused.
 pub(super) fn refusal(what: &str) -> String {
     // Letters that are spoken with a vowel first.
-    let article = if what.starts_with(['A', 'E', 'F', 'I', 'M', 'O', 'X']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if what.starts_with(['A', 'E', 'F', 'I', 'M', 'O', 'X']) { "an" } else { "a" };
     format!("this is {article} {what}; it cannot be read yet (camt.053 and MT940 statements can)")
 }
 
@@ -161,15 +138,7 @@ mod tests {
         ] {
             assert_eq!(detect(swift), Some(Format::Mt940), "{}", String::from_utf8_lossy(swift));
         }
-        for other in [
-            &b""[..],
-            b" \n",
-            b"<a/>",
-            b"PK\x03\x04",
-            b"Date;Amount",
-            b"01,A,B,/\n02,X",
-            b"\x00\x00",
-        ] {
+        for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A,B,/\n02,X", b"\x00\x00"] {
             assert_eq!(detect(other), None, "{}", String::from_utf8_lossy(other));
         }
     }
@@ -185,10 +154,7 @@ mod tests {
             (b"PK\x03\x04", "zip"),
         ];
         for (bytes, name) in cases {
-            assert!(
-                matches!(recognise(bytes), Kind::Foreign(what) if what.contains(name)),
-                "{name}"
-            );
+            assert!(matches!(recognise(bytes), Kind::Foreign(what) if what.contains(name)), "{name}");
         }
     }
 }

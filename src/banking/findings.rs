@@ -8,28 +8,17 @@ use crate::money::Currency;
 pub fn findings(head: &Head, foot: &Foot) -> Vec<Problem> {
     let mut told = Vec::new();
     let mut tell = |problem: String, severity: Severity| {
-        told.push(Problem {
-            statement: Some(head.index),
-            at: head.at.clone(),
-            problem,
-            severity,
-        });
+        told.push(Problem { statement: Some(head.index), at: head.at.clone(), problem, severity });
     };
     if let Some(currency) = head.currency {
         declared_totals(foot, currency, &mut tell);
         balances(head.opening, foot, currency, &mut tell);
     }
     if head.opening.is_none() {
-        tell(
-            "the statement has no opening booked balance, so it cannot be proved".to_owned(),
-            Severity::Note,
-        );
+        tell("the statement has no opening booked balance, so it cannot be proved".to_owned(), Severity::Note);
     }
     if foot.closing.is_none() {
-        tell(
-            "the statement has no closing booked balance, so it cannot be proved".to_owned(),
-            Severity::Note,
-        );
+        tell("the statement has no closing booked balance, so it cannot be proved".to_owned(), Severity::Note);
     }
     told
 }
@@ -45,18 +34,11 @@ fn declared_totals(foot: &Foot, currency: Currency, tell: &mut impl FnMut(String
         if let Some(said) = said
             && said != found
         {
-            tell(
-                format!("it declares {said} {which}entries and has {found}"),
-                Severity::Quarantine,
-            );
+            tell(format!("it declares {said} {which}entries and has {found}"), Severity::Quarantine);
         }
     }
     let sums = [
-        (
-            "entries",
-            declared.sum,
-            foot.credit_total.saturating_add(foot.debit_total),
-        ),
+        ("entries", declared.sum, foot.credit_total.saturating_add(foot.debit_total)),
         ("credit entries", declared.credit_sum, foot.credit_total),
         ("debit entries", declared.debit_sum, foot.debit_total),
     ];
@@ -76,10 +58,7 @@ fn declared_totals(foot: &Foot, currency: Currency, tell: &mut impl FnMut(String
 fn balances(opening: Option<Balance>, foot: &Foot, currency: Currency, tell: &mut impl FnMut(String, Severity)) {
     for (name, balance) in [("opening", opening), ("closing", foot.closing)] {
         if let Some(other) = balance.map(|b| b.currency).filter(|c| *c != currency) {
-            tell(
-                format!("its {name} balance is in {other}, the account in {currency}"),
-                Severity::Quarantine,
-            );
+            tell(format!("its {name} balance is in {other}, the account in {currency}"), Severity::Quarantine);
             return;
         }
     }
@@ -106,11 +85,7 @@ pub(super) fn sum_text(sum: i128, currency: Currency) -> String {
     let digits = format!("{:0>width$}", sum.unsigned_abs(), width = places + 1);
     let (whole, fraction) = digits.split_at(digits.len() - places);
     let sign = if sum < 0 { "-" } else { "" };
-    if places == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 #[cfg(test)]
@@ -126,9 +101,6 @@ mod tests {
                 assert_eq!(sum_text(i128::from(value), currency), Minor(value).to_text(currency));
             }
         }
-        assert_eq!(
-            sum_text(i128::from(i64::MAX) * 100, "EUR".parse().unwrap()),
-            "9223372036854775807.00"
-        );
+        assert_eq!(sum_text(i128::from(i64::MAX) * 100, "EUR".parse().unwrap()), "9223372036854775807.00");
     }
 }

@@ -132,10 +132,7 @@ pub struct ProblemAt {
 
 impl From<Problem> for ProblemAt {
     fn from(problem: Problem) -> Self {
-        ProblemAt {
-            at: problem.at,
-            problem: problem.problem,
-        }
+        ProblemAt { at: problem.at, problem: problem.problem }
     }
 }
 
@@ -143,11 +140,7 @@ impl From<Problem> for ProblemAt {
 pub fn inspect(input: impl BufRead) -> Inspection {
     let mut reader = Reader::new(input);
     let format = reader.format().map(super::Format::as_str);
-    let mut inspection = Inspection {
-        format,
-        statements: Vec::new(),
-        problems: Vec::new(),
-    };
+    let mut inspection = Inspection { format, statements: Vec::new(), problems: Vec::new() };
     let mut head: Option<Box<Head>> = None;
     for event in &mut reader {
         match event {
@@ -163,9 +156,7 @@ pub fn inspect(input: impl BufRead) -> Inspection {
             }
             Event::End(foot) => {
                 if let (Some(statement), Some(head)) = (inspection.statements.last_mut(), head.take()) {
-                    inspection
-                        .problems
-                        .extend(findings(&head, &foot).into_iter().map(ProblemAt::from));
+                    inspection.problems.extend(findings(&head, &foot).into_iter().map(ProblemAt::from));
                     statement.closing = foot.closing.map(balance_text);
                     statement.line_count = foot.line_count;
                     statement.credit_total = head.currency.map(|c| sum_text(foot.credit_total, c));
@@ -202,11 +193,7 @@ impl Statement {
 impl StatementLine {
     fn of(line: Line) -> Self {
         let (currency, direction) = (line.currency, line.direction);
-        let details: Vec<_> = line
-            .details
-            .into_iter()
-            .map(|d| StatementDetail::of(d, direction, currency))
-            .collect();
+        let details: Vec<_> = line.details.into_iter().map(|d| StatementDetail::of(d, direction, currency)).collect();
         let first = details.first();
         let of_first = |field: fn(&StatementDetail) -> &Option<String>| first.and_then(|d| field(d).clone());
         StatementLine {

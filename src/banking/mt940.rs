@@ -21,8 +21,9 @@ use std::io::BufRead;
 
 pub(super) use narrative::KNOWN as CODES;
 
-/// How many lines one field may have; a narrative has six by the book and a few dozen in life.
-const FIELD_LINES: usize = 1000;
+/// How many bytes a field, or the narratives of an entry together, may take: six lines by the book, a few dozen in life.
+/// What is beyond is left out and told.
+const FIELD_LIMIT: usize = 64 * 1024;
 
 /// A file of MT940 messages that is being read.
 pub struct Reader<R> {
@@ -46,6 +47,9 @@ struct Field {
     tag: &'static str,
     line: u64,
     lines: Vec<String>,
+    size: usize,
+    /// Lines were left out.
+    overlong: bool,
 }
 
 /// The tags of MT940, and of MT942 so that it is recognised.
@@ -53,6 +57,17 @@ const TAGS: [&str; 20] = [
     "20", "21", "25", "25P", "28", "28C", "60F", "60M", "61", "62F", "62M", "64", "65", "86", "13", "13D", "34F",
     "90C", "90D", "NS",
 ];
+
+impl Field {
+    fn add(&mut self, line: String) {
+        // A line counts for more than its bytes, or empty ones would be free.
+        self.size += line.len() + 16;
+        self.overlong |= self.size > FIELD_LIMIT;
+        if !self.overlong {
+            self.lines.push(line);
+        }
+    }
+}
 
 impl<R: BufRead> Iterator for Reader<R> {
     type Item = Event;
@@ -110,11 +125,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn take_line(&mut self, line: String, number: u64) {
-        let line = if std::mem::take(&mut self.lone_colon) {
-            format!(":{line}")
-        } else {
-            line
-        };
+        let line = if std::mem::take(&mut self.lone_colon) { format!(":{line}") } else { line };
         if is_block(&line) {
             self.take_block(&line, number);
         } else if let Some(rest) = end_of_message(&line) {
@@ -128,15 +139,11 @@ impl<R: BufRead> Reader<R> {
             self.lone_colon = true;
         } else if let Some((tag, value)) = tagged(&line) {
             self.end_field();
-            self.field = Some(Field {
-                tag,
-                line: number,
-                lines: vec![value.to_owned()],
-            });
-        } else if let Some(field) = &mut self.field
-            && field.lines.len() < FIELD_LINES
-        {
-            field.lines.push(line);
+            let mut field = Field { tag, line: number, lines: Vec::new(), size: 0, overlong: false };
+            field.add(value.to_owned());
+            self.field = Some(field);
+        } else if let Some(field) = &mut self.field {
+            field.add(line);
         }
     }
 
@@ -172,7 +179,7 @@ impl<R: BufRead> Reader<R> {
             self.message = Some(Draft::new(self.statements, field.line));
         }
         if let Some(message) = &mut self.message {
-            message.take(field.tag, field.line, field.lines, &mut self.ready);
+            message.take(field, &mut self.ready);
         }
     }
 
@@ -228,12 +235,7 @@ impl<R: BufRead> Reader<R> {
             None => return,
         };
         let at = format!("line {line}");
-        self.ready.push_back(Event::Problem(Problem {
-            statement: None,
-            at,
-            problem,
-            severity: Severity::Grave,
-        }));
+        self.ready.push_back(Event::Problem(Problem { statement: None, at, problem, severity: Severity::Grave }));
     }
 }
 
@@ -376,35 +378,16 @@ mod tests {
         );
         let detail = &line.details[0];
         assert_eq!(detail.end_to_end_id.as_deref(), Some("A1.200080779.400143254.4961336"));
-        assert_eq!(
-            (detail.instruction_id.as_deref(), detail.mandate_id.as_deref()),
-            (Some("K1"), Some("M1"))
-        );
-        assert_eq!(
-            detail.remittance.as_deref(),
-            Some("Some a text that is full and goes on")
-        );
+        assert_eq!((detail.instruction_id.as_deref(), detail.mandate_id.as_deref()), (Some("K1"), Some("M1")));
+        assert_eq!(detail.remittance.as_deref(), Some("Some a text that is full and goes on"));
         assert_eq!(detail.ultimate_name.as_deref(), Some("Third party"));
-        assert_eq!(
-            detail.counterparty_name.as_deref(),
-            Some("FIRST NAME THAT IS LONG ENOUGH")
-        );
+        assert_eq!(detail.counterparty_name.as_deref(), Some("FIRST NAME THAT IS LONG ENOUGH"));
         assert_eq!(detail.counterparty_account.as_deref(), Some("DE99123"));
         assert_eq!(detail.return_reason.as_deref(), Some("901"));
-        assert_eq!(
-            (line.code.as_deref(), line.info.as_deref()),
-            (Some("NTRF/109"), Some("RETURN"))
-        );
+        assert_eq!((line.code.as_deref(), line.info.as_deref()), (Some("NTRF/109"), Some("RETURN")));
         for separator in ['>', '~', '^', '+', '<'] {
-            let line = with(&format!(
-                ":86: 020{s}00Text{s}20Purpose{s}32Name{s}38PL1 2",
-                s = separator
-            ));
-            assert_eq!(
-                line.details[0].counterparty_account.as_deref(),
-                Some("PL12"),
-                "{separator}"
-            );
+            let line = with(&format!(":86: 020{s}00Text{s}20Purpose{s}32Name{s}38PL1 2", s = separator));
+            assert_eq!(line.details[0].counterparty_account.as_deref(), Some("PL12"), "{separator}");
             assert_eq!(line.details[0].remittance.as_deref(), Some("Purpose"), "{separator}");
         }
     }
@@ -424,10 +407,7 @@ mod tests {
         assert_eq!(line.details[0].remittance.as_deref(), Some("PAYMENT OF INVOICES MORE"));
         let line = with(":86:/EREF/E1//MARF/M1//CNTP/NL1/ABCNL2A/Some Name///REMI/USTD//the text/");
         let detail = &line.details[0];
-        assert_eq!(
-            (detail.end_to_end_id.as_deref(), detail.mandate_id.as_deref()),
-            (Some("E1"), Some("M1"))
-        );
+        assert_eq!((detail.end_to_end_id.as_deref(), detail.mandate_id.as_deref()), (Some("E1"), Some("M1")));
         assert_eq!(
             (detail.counterparty_name.as_deref(), detail.remittance.as_deref()),
             (Some("Some Name"), Some("the text"))
@@ -437,15 +417,9 @@ mod tests {
     #[test]
     fn a_plain_narrative_is_text() {
         let line = with(":86:: starts with a colon\n:xx:is no tag\n:86:and a second one");
-        assert_eq!(
-            line.details[0].remittance.as_deref(),
-            Some(": starts with a colon :xx:is no tag and a second one")
-        );
+        assert_eq!(line.details[0].remittance.as_deref(), Some(": starts with a colon :xx:is no tag and a second one"));
         let line = with(":86:NL29INGB0006475121 j blom\n    \nSalaris");
-        assert_eq!(
-            line.details[0].counterparty_account.as_deref(),
-            Some("NL29INGB0006475121")
-        );
+        assert_eq!(line.details[0].counterparty_account.as_deref(), Some("NL29INGB0006475121"));
         assert_eq!(line.details[0].counterparty_name.as_deref(), Some("j blom"));
         assert_eq!(line.details[0].remittance.as_deref(), Some("Salaris"));
         assert_eq!(with(":86:").details[0].remittance, None);

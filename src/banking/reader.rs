@@ -73,27 +73,12 @@ impl<R: BufRead> Reader<R> {
                 return Self::refuse(text);
             }
         };
-        Reader {
-            inner,
-            format: Some(format),
-            told: Told::default(),
-            held: None,
-        }
+        Reader { inner, format: Some(format), told: Told::default(), held: None }
     }
 
     fn refuse(problem: String) -> Self {
-        let problem = Problem {
-            statement: None,
-            at: "line 1".to_owned(),
-            problem,
-            severity: Severity::Grave,
-        };
-        Reader {
-            inner: Inner::Refused(Some(problem)),
-            format: None,
-            told: Told::default(),
-            held: None,
-        }
+        let problem = Problem { statement: None, at: "line 1".to_owned(), problem, severity: Severity::Grave };
+        Reader { inner: Inner::Refused(Some(problem)), format: None, told: Told::default(), held: None }
     }
 
     fn pull(&mut self) -> Option<Event> {
@@ -142,10 +127,7 @@ impl Told {
     /// Each severity has a limit of its own, so that a thousand notes never hide a grave problem.
     fn takes(&mut self, problem: &Problem) -> bool {
         if problem.statement != self.statement {
-            *self = Told {
-                statement: problem.statement,
-                ..Told::default()
-            };
+            *self = Told { statement: problem.statement, ..Told::default() };
         }
         let [notes, quarantines, graves] = &mut self.counts;
         let count = match problem.severity {
@@ -176,9 +158,7 @@ mod tests {
     use super::*;
 
     fn problems(bytes: &[u8]) -> Vec<Problem> {
-        Reader::new(bytes)
-            .filter_map(|event| if let Event::Problem(p) = event { Some(p) } else { None })
-            .collect()
+        Reader::new(bytes).filter_map(|event| if let Event::Problem(p) = event { Some(p) } else { None }).collect()
     }
 
     #[test]
@@ -188,15 +168,9 @@ mod tests {
             (b" \r\n ", "the file is empty"),
             (b"PK\x03\x04abc", "this is a zip archive or spreadsheet;"),
             (b"OFXHEADER:100\n", "this is an OFX file;"),
-            (
-                b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n",
-                "this is a BAI2 file;",
-            ),
+            (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "this is a BAI2 file;"),
             (b":20:A\n:25:1\n:34F:EUR0,\n", "this is an MT942 interim report;"),
-            (
-                b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>",
-                "this is a pain.002",
-            ),
+            (b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>", "this is a pain.002"),
             (
                 b"<Document xmlns='urn:x:camt.054.001.08'><BkToCstmrDbtCdtNtfctn/></Document>",
                 "this is a camt.054.001.08;",
@@ -221,16 +195,9 @@ mod tests {
         text.push_str(&entry.repeat(PROBLEM_LIMIT + 5));
         text.push_str("<Ntry/></Stmt></BkToCstmrStmt></Document>");
         let problems = problems(text.as_bytes());
-        assert_eq!(
-            problems.iter().filter(|p| p.severity == Severity::Note).count(),
-            PROBLEM_LIMIT + 1
-        );
+        assert_eq!(problems.iter().filter(|p| p.severity == Severity::Note).count(), PROBLEM_LIMIT + 1);
         assert!(problems.iter().any(|p| p.severity == Severity::Grave));
-        assert!(
-            problems.last().unwrap().problem.starts_with("6 more problems"),
-            "{:?}",
-            problems.last()
-        );
+        assert!(problems.last().unwrap().problem.starts_with("6 more problems"), "{:?}", problems.last());
     }
 
     #[test]

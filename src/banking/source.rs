@@ -135,9 +135,7 @@ impl<R: BufRead> Read for Source<R> {
 impl<R: BufRead> BufRead for Source<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.since_mark > TOKEN_LIMIT {
-            return Err(io::Error::other(format!(
-                "a single element or line is longer than {TOKEN_LIMIT} bytes"
-            )));
+            return Err(io::Error::other(format!("a single element or line is longer than {TOKEN_LIMIT} bytes")));
         }
         if self.used >= self.text.len() {
             self.refill()?;
@@ -178,12 +176,7 @@ pub(super) fn encoding_of(head: &[u8]) -> (&'static Encoding, usize) {
 fn declared_encoding(head: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(head);
     let declaration = text.trim_start().strip_prefix("<?xml")?.split("?>").next()?;
-    let value = declaration
-        .split_once("encoding")?
-        .1
-        .trim_start()
-        .strip_prefix('=')?
-        .trim_start();
+    let value = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
     let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     value.get(1..)?.split(quote).next().map(str::to_owned)
 }
@@ -199,11 +192,7 @@ pub(super) fn first_text(head: &[u8]) -> String {
 }
 
 fn decode(decoder: &mut Decoder, piece: &[u8], last: bool, out: &mut Vec<u8>) {
-    let mut text = String::with_capacity(
-        decoder
-            .max_utf8_buffer_length(piece.len())
-            .unwrap_or(piece.len() * 3 + 16),
-    );
+    let mut text = String::with_capacity(decoder.max_utf8_buffer_length(piece.len()).unwrap_or(piece.len() * 3 + 16));
     // The capacity is the decoder's own upper bound, so one call takes all.
     let _ = decoder.decode_to_string(piece, &mut text, last);
     out.extend_from_slice(text.as_bytes());
@@ -258,19 +247,11 @@ mod tests {
         let text = "<?xml version=\"1.0\"?><Nm>Bäckerei Groß €</Nm>";
         let utf16 = |big: bool| -> Vec<u8> {
             let mark = if big { [0xFE, 0xFF] } else { [0xFF, 0xFE] };
-            let units = text
-                .encode_utf16()
-                .flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() });
+            let units = text.encode_utf16().flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() });
             mark.into_iter().chain(units).collect()
         };
         let with_mark = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
-        for bytes in [
-            text.as_bytes().to_vec(),
-            with_mark,
-            utf16(true),
-            utf16(false),
-            utf16(false).split_off(2),
-        ] {
+        for bytes in [text.as_bytes().to_vec(), with_mark, utf16(true), utf16(false), utf16(false).split_off(2)] {
             for piece in [1, 7, 4096] {
                 // A reader that gives single bytes hides the mark; the files that matter come in pieces of kilobytes.
                 if piece >= 7 {

@@ -124,10 +124,7 @@ impl Entry {
 
 /// The first characters of a text.
 fn cut(text: &str, characters: usize) -> &str {
-    text.char_indices()
-        .nth(characters)
-        .and_then(|(at, _)| text.get(..at))
-        .unwrap_or(text)
+    text.char_indices().nth(characters).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -183,18 +180,9 @@ mod tests {
 
     fn detail() -> impl Strategy<Value = Detail> {
         let references = (maybe(id()), maybe(id()), maybe(id()), maybe(id()));
-        let parties = (
-            text(3),
-            account(),
-            maybe("[A-Z]{6}[A-Z0-9]{2}"),
-            maybe(text(2)),
-            maybe(account()),
-        );
+        let parties = (text(3), account(), maybe("[A-Z]{6}[A-Z0-9]{2}"), maybe(text(2)), maybe(account()));
         let texts = (maybe("RF[0-9]{5,18}"), maybe(text(12)), maybe(text(4)), maybe(id()));
-        let rest = (
-            maybe(prop_oneof![Just("AC04"), Just("unspecified"), Just("KONTO ERLOSCHEN")]),
-            maybe(1i64..9999),
-        );
+        let rest = (maybe(prop_oneof![Just("AC04"), Just("unspecified"), Just("KONTO ERLOSCHEN")]), maybe(1i64..9999));
         (references, parties, texts, rest).prop_map(|(references, parties, texts, rest)| Detail {
             end_to_end_id: references.0,
             instruction_id: references.1,
@@ -224,9 +212,7 @@ mod tests {
                     // A lone detail has the amount of its line.
                     detail.amount = alone.then_some(Minor(amount));
                 }
-                let info = info
-                    .map(|i| i.split_whitespace().collect::<Vec<_>>().join(" "))
-                    .filter(|i| !i.is_empty());
+                let info = info.map(|i| i.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|i| !i.is_empty());
                 Entry {
                     amount: Minor(amount),
                     direction,
@@ -249,12 +235,7 @@ mod tests {
         let mut totals = Totals::default();
         entries.iter().for_each(|entry| totals.add(entry));
         let sum = totals.credit_sum - totals.debit_sum;
-        let balance = |amount| Balance {
-            amount: Minor(amount),
-            currency,
-            on,
-            intermediate: false,
-        };
+        let balance = |amount| Balance { amount: Minor(amount), currency, on, intermediate: false };
         Statement {
             id: "STMT1".to_owned(),
             number: 7,
@@ -302,14 +283,9 @@ mod tests {
         let shown = String::from_utf8_lossy(bytes);
         let (read, problems) = read(bytes);
         assert_eq!(problems, [], "{shown}");
-        let [(head, lines, Some(foot))] = read.as_slice() else {
-            panic!("{} statements in {shown}", read.len())
-        };
+        let [(head, lines, Some(foot))] = read.as_slice() else { panic!("{} statements in {shown}", read.len()) };
         assert_eq!(head.account.as_deref(), Some(statement.account.as_str()));
-        assert_eq!(
-            (head.currency, head.number),
-            (Some(statement.currency), Some(statement.number))
-        );
+        assert_eq!((head.currency, head.number), (Some(statement.currency), Some(statement.number)));
         assert_eq!((head.opening, foot.closing), (statement.opening, statement.closing));
         assert_eq!(head.servicer, statement.servicer);
         assert_eq!(lines.len(), entries.len());
@@ -413,21 +389,14 @@ mod tests {
     fn a_payer_cannot_write_a_code_of_the_bank() {
         let on = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
         let remittance = Some("for you /VA/DE999/EREF/FAKE/IBAN//VA/".to_owned());
-        let detail = Detail {
-            remittance,
-            end_to_end_id: Some("TRUE".to_owned()),
-            ..Detail::default()
-        };
+        let detail = Detail { remittance, end_to_end_id: Some("TRUE".to_owned()), ..Detail::default() };
         let entries = [Entry::of(Minor(5), Direction::Credit, on, "NTRF", detail)];
         let statement = statement("EUR".parse().unwrap(), "1".to_owned(), &entries);
         let mut bytes = Vec::new();
         mt940(&mut bytes, Dialect::Slash, &statement, &entries).unwrap();
         let (read, _) = read(&bytes);
         let read = &read[0].1[0].details[0];
-        assert_eq!(
-            (read.own_account.as_deref(), read.end_to_end_id.as_deref()),
-            (None, Some("TRUE"))
-        );
+        assert_eq!((read.own_account.as_deref(), read.end_to_end_id.as_deref()), (None, Some("TRUE")));
     }
 
     #[test]
@@ -440,25 +409,14 @@ mod tests {
         statement.copy = true;
         statement.related_account = Some("12345".to_owned());
         statement.totals = None;
-        let intermediate = |balance: Option<Balance>| {
-            balance.map(|b| Balance {
-                intermediate: true,
-                ..b
-            })
-        };
+        let intermediate = |balance: Option<Balance>| balance.map(|b| Balance { intermediate: true, ..b });
         (statement.opening, statement.closing) = (intermediate(statement.opening), intermediate(statement.closing));
         let (read, problems) = read(&camt(Version::V08, &statement, &[entry]));
         let (head, lines, foot) = &read[0];
         assert_eq!(problems, []);
         assert_eq!((head.page, head.last_page, head.copy), (Some(2), Some(false), true));
         assert_eq!(head.related_account.as_deref(), Some("12345"));
-        assert_eq!(
-            (head.opening, foot.as_ref().unwrap().closing),
-            (statement.opening, statement.closing)
-        );
-        assert_eq!(
-            (lines[0].status, lines[0].code.as_deref()),
-            (Status::Pending, Some("PMNT/ICDT/ESCT"))
-        );
+        assert_eq!((head.opening, foot.as_ref().unwrap().closing), (statement.opening, statement.closing));
+        assert_eq!((lines[0].status, lines[0].code.as_deref()), (Status::Pending, Some("PMNT/ICDT/ESCT")));
     }
 }

@@ -22,11 +22,17 @@ pub fn run(context: &Context) -> Result<()> {
             println!("{v}");
         }
         if violations.is_empty() {
-            println!("{} entries, {} events and {} seals prove themselves; nothing is wrong.", head.entry, head.event, head.seal);
+            println!(
+                "{} entries, {} events and {} seals prove themselves; nothing is wrong.",
+                head.entry, head.event, head.seal
+            );
         }
     }
     if violations.is_empty() {
         return Ok(());
     }
-    Err(Error::Refused { code: "violations", message: format!("{} violations; move no money before they are understood", violations.len()) })
+    Err(Error::Refused {
+        code: "violations",
+        message: format!("{} violations; move no money before they are understood", violations.len()),
+    })
 }

@@ -45,7 +45,8 @@ pub fn run(context: &Context, command: &Journal) -> Result<()> {
     while first <= last {
         let upto = last.min(first + PAGE - 1);
         for entry in db.read(|conn| ledger::entries(conn, first, upto))? {
-            writeln!(out, "{}", entry_json(&entry, &accounts)).map_err(|e| Error::Broken(format!("cannot write: {e}")))?;
+            writeln!(out, "{}", entry_json(&entry, &accounts))
+                .map_err(|e| Error::Broken(format!("cannot write: {e}")))?;
         }
         first = upto + 1;
     }
@@ -61,9 +62,7 @@ fn entry_json(e: &EntryView, accounts: &Accounts) -> Value {
             "amount": text(p.account, p.amount), "balance_after": text(p.account, p.balance_after),
         })
     };
-    let hold = |h: &ledger::HoldView| {
-        json!({ "account": code(h.account), "hold": h.hold, "kind": h.kind, "amount": text(h.account, h.amount), "held_after": text(h.account, h.held_after) })
-    };
+    let hold = |h: &ledger::HoldView| json!({ "account": code(h.account), "hold": h.hold, "kind": h.kind, "amount": text(h.account, h.amount), "held_after": text(h.account, h.held_after) });
     json!({
         "number": e.number, "seal": e.seal, "recorded_at": rfc3339(e.recorded_at), "kind": e.kind, "basis": e.basis,
         "description": e.description, "booked_on": e.booked_on, "valued_on": e.valued_on,

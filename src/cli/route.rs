@@ -1,6 +1,6 @@
 //! `tributary route`: what waits in suspense and why, and placing it by a person.
 
-use super::table::{Align, Table, grouped};
+use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::allocation;
 use crate::error::{Error, Result};
@@ -66,11 +66,11 @@ fn show(context: &Context, line: &str) -> Result<()> {
             .collect();
         return print_json(&json!({ "line": line, "routes": all }));
     }
-    let mut table = Table::new(&[("entry", Align::Right), ("evidence", Align::Left), ("decided by", Align::Left), ("why", Align::Left)]);
+    let mut shown = table(&[">entry", "evidence", "decided by", "why"]);
     for r in routes {
-        table.row([r.entry.to_string(), r.evidence, r.decided_by, r.sentence]);
+        shown.add_row([r.entry.to_string(), r.evidence, r.decided_by, r.sentence]);
     }
-    table.print();
+    println!("{shown}");
     Ok(())
 }
 
@@ -94,15 +94,19 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
         println!("Nothing waits in suspense.");
         return Ok(());
     }
-    let mut table = Table::new(&[
-        ("line", Align::Left), ("master", Align::Left), ("booked", Align::Left), ("amount", Align::Right), ("counterparty", Align::Left),
-        ("why it waits", Align::Left),
-    ]);
+    let mut shown = table(&["line", "master", "booked", ">amount", "counterparty", "why it waits"]);
     for l in &lines {
         let amount = grouped(&amount(&l.currency, l.minor)?);
-        table.row([l.line.clone(), l.master.clone(), l.booked_on.to_string(), amount, l.counterparty.clone().unwrap_or_default(), l.why.clone()]);
+        shown.add_row([
+            l.line.clone(),
+            l.master.clone(),
+            l.booked_on.to_string(),
+            amount,
+            l.counterparty.clone().unwrap_or_default(),
+            l.why.clone(),
+        ]);
     }
-    table.print();
+    println!("{shown}");
     println!("{} lines wait; `tributary route LINE --to LEAF --reason WHY` places one.", lines.len());
     Ok(())
 }

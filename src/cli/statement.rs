@@ -1,6 +1,6 @@
 //! `tributary statement`: look into bank files, take them in, and see what became of them.
 
-use super::table::{Align, Table};
+use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::allocation::{self, intake};
 use crate::banking::inspect;
@@ -61,19 +61,23 @@ fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
             print_json(&found)?;
             continue;
         }
-        println!("{}: {}", path.display(), found.format.as_deref().unwrap_or("not a statement that can be read"));
-        let mut table = Table::new(&[
-            ("account", Align::Left), ("currency", Align::Left), ("id", Align::Left), ("opening", Align::Right), ("credits", Align::Right),
-            ("debits", Align::Right), ("closing", Align::Right), ("lines", Align::Right),
-        ]);
+        println!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
+        let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
         for s in &found.statements {
             let text = |t: &Option<String>| t.clone().unwrap_or_default();
-            table.row([
-                text(&s.account), text(&s.currency), text(&s.id), text(&s.opening), s.credit_total.clone(), s.debit_total.clone(),
-                text(&s.closing), s.line_count.to_string(),
+            let figure = |t: &Option<String>| t.as_ref().map(grouped).unwrap_or_default();
+            shown.add_row([
+                text(&s.account),
+                s.currency.unwrap_or_default().to_owned(),
+                text(&s.id),
+                figure(&s.opening),
+                figure(&s.credit_total),
+                figure(&s.debit_total),
+                figure(&s.closing),
+                s.line_count.to_string(),
             ]);
         }
-        table.print();
+        println!("{shown}");
         for p in &found.problems {
             println!("  {}: {}", p.at, p.problem);
         }
@@ -112,7 +116,9 @@ fn import(context: &Context, paths: &[PathBuf]) -> Result<()> {
             // Not this file's fault: the rest would meet it too.
             Err(e) => return Err(e.within(path.display())),
         };
-        failed += usize::from(result["outcome"] == "refused" || result["statements"].as_array().is_some_and(|s| s.iter().any(held_back)));
+        failed += usize::from(
+            result["outcome"] == "refused" || result["statements"].as_array().is_some_and(|s| s.iter().any(held_back)),
+        );
         if !context.json {
             bar.suspend(|| print_taken(&result));
         }
@@ -144,7 +150,11 @@ fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let failed = |e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
-        let mut inside = std::fs::read_dir(path).map_err(failed)?.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let mut inside = std::fs::read_dir(path)
+            .map_err(failed)?
+            .map(|e| e.map(|e| e.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
         inside.sort();
         files.extend(files_in(&inside)?);
     }
@@ -176,7 +186,9 @@ fn print_taken(result: &Value) {
     let file = result["file"].as_str().unwrap_or_default();
     match result["outcome"].as_str() {
         Some("refused") => println!("{file}: refused: {}", result["problem"].as_str().unwrap_or_default()),
-        Some("already_imported") => println!("{file}: already imported as {}; nothing changed", result["id"].as_str().unwrap_or_default()),
+        Some("already_imported") => {
+            println!("{file}: already imported as {}; nothing changed", result["id"].as_str().unwrap_or_default())
+        }
         _ => println!("{file}: {} new lines, {} known from other files", result["new_lines"], result["known_lines"]),
     }
     for s in result["statements"].as_array().into_iter().flatten() {
@@ -184,7 +196,9 @@ fn print_taken(result: &Value) {
         let account = s["account"].as_str().unwrap_or("an account without a number");
         match state {
             "posted" | "posting" => {}
-            "already_imported" => println!("  {account}: already imported as {}", s["same_as"].as_str().unwrap_or_default()),
+            "already_imported" => {
+                println!("  {account}: already imported as {}", s["same_as"].as_str().unwrap_or_default())
+            }
             "copy" => println!("  {account}: marked by the bank as a copy; nothing posted"),
             "restated" => println!(
                 "  {account}: restates {} with other content; nothing posted until a person decides (see `tributary statement show {}`)",
@@ -218,27 +232,40 @@ fn list(context: &Context, limit: i64) -> Result<()> {
             .collect();
         return print_json(&json!({ "files": all }));
     }
-    let mut table = Table::new(&[
-        ("statement", Align::Left), ("file", Align::Left), ("account", Align::Left), ("closing", Align::Left), ("balance", Align::Right),
-        ("lines", Align::Right), ("state", Align::Left),
-    ]);
+    let mut shown = table(&["statement", "file", "account", "closing", ">balance", ">lines", "state"]);
     for (statements, file) in &found {
         for s in statements {
             let closing = s.closing_on.map(|d| d.to_string()).unwrap_or_default();
             let balance = amount(s.closing, s.currency.as_deref());
             let account = s.account_number.clone().unwrap_or_default();
-            table.row([s.id.clone(), file.name.clone(), account, closing, balance.unwrap_or_default(), s.line_count.to_string(), s.state.clone()]);
+            shown.add_row([
+                s.id.clone(),
+                file.name.clone(),
+                account,
+                closing,
+                balance.unwrap_or_default(),
+                s.line_count.to_string(),
+                s.state.clone(),
+            ]);
         }
         if statements.is_empty() {
             let why = remarks(&file.problems).first().map(|r| r.problem.clone()).unwrap_or_default();
-            table.row([String::new(), file.name.clone(), why, String::new(), String::new(), String::new(), file.state.clone()]);
+            shown.add_row([
+                String::new(),
+                file.name.clone(),
+                why,
+                String::new(),
+                String::new(),
+                String::new(),
+                file.state.clone(),
+            ]);
         }
     }
     if found.is_empty() {
         println!("No statement has come yet; `tributary statement import FILE` takes one in.");
         return Ok(());
     }
-    table.print();
+    println!("{shown}");
     Ok(())
 }
 
@@ -272,25 +299,40 @@ fn show(context: &Context, id: &str) -> Result<()> {
     if context.json {
         return print_json(&json!({ "statement": statement, "lines": lines, "difference": difference }));
     }
-    println!("statement {id} ({}), account {}", statement["state"].as_str().unwrap_or_default(), text(&statement["account"]));
-    println!("opening {} on {}, closing {} on {}", text(&statement["opening"]), text(&statement["opening_on"]), text(&statement["closing"]), text(&statement["closing_on"]));
+    println!(
+        "statement {id} ({}), account {}",
+        statement["state"].as_str().unwrap_or_default(),
+        text(&statement["account"])
+    );
+    println!(
+        "opening {} on {}, closing {} on {}",
+        text(&statement["opening"]),
+        text(&statement["opening_on"]),
+        text(&statement["closing"]),
+        text(&statement["closing_on"])
+    );
     for p in statement["problems"].as_array().into_iter().flatten() {
         println!("  {}: {}", text(&p["at"]), text(&p["problem"]));
     }
     if let Some(difference) = &difference {
         println!("it differs from {}:", text(&statement["same_as"]));
         for line in difference {
-            println!("  {} {} {} {}", line.sign, line.day, amount(Some(line.amount), statement["currency"].as_str()).unwrap_or_default(), line.text);
+            println!(
+                "  {} {} {} {}",
+                line.sign,
+                line.day,
+                amount(Some(line.amount), statement["currency"].as_str()).unwrap_or_default(),
+                line.text
+            );
         }
     }
-    let mut table = Table::new(&[
-        ("line", Align::Left), ("booked", Align::Left), ("valued", Align::Left), ("amount", Align::Right), ("counterparty", Align::Left), ("went to", Align::Left),
-        ("why", Align::Left),
-    ]);
+    let mut shown = table(&["line", "booked", "valued", ">amount", "counterparty", "went to", "why"]);
     for line in &lines {
-        table.row(["id", "booked_on", "valued_on", "amount", "counterparty_name", "to", "why"].map(|f| text(&line[f])));
+        shown.add_row(
+            ["id", "booked_on", "valued_on", "amount", "counterparty_name", "to", "why"].map(|f| text(&line[f])),
+        );
     }
-    table.print();
+    println!("{shown}");
     Ok(())
 }
 
@@ -300,12 +342,14 @@ fn text(value: &Value) -> String {
 
 fn lines_json(conn: &mut Conn, statement: &StatementRow) -> Result<Vec<Value>> {
     let currency = statement.currency.as_deref();
-    let codes: std::collections::HashMap<i64, String> = crate::ledger::accounts(conn)?.into_iter().map(|a| (a.id, a.code)).collect();
+    let codes: std::collections::HashMap<i64, String> =
+        crate::ledger::accounts(conn)?.into_iter().map(|a| (a.id, a.code)).collect();
     let mut all = Vec::new();
     for line in statements::lines_of(conn, &statement.id)? {
         let newest = allocation::routes_of(conn, &line.id)?.pop();
         let shares = newest.as_ref().map(allocation::RouteRow::shares).transpose()?.unwrap_or_default();
-        let to: Vec<String> = shares.iter().map(|(account, _)| codes.get(&account.0).cloned().unwrap_or_default()).collect();
+        let to: Vec<String> =
+            shares.iter().map(|(account, _)| codes.get(&account.0).cloned().unwrap_or_default()).collect();
         all.push(json!({
             "id": line.id, "booked_on": line.booked_on, "valued_on": line.valued_on, "amount": amount(Some(line.amount), currency),
             "reversal": line.reversal, "posting": line.posting, "bank_ref": line.bank_ref, "end_to_end_id": line.end_to_end_id,

@@ -1,72 +1,57 @@
-//! Tables for people: numbers to the right, as wide as the terminal.
+//! Tables for people: few lines, amounts to the right with their thousands apart.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use std::fmt::Display;
 
-/// Which side a column leans to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    /// Text.
-    Left,
-    /// Numbers.
-    Right,
-}
-
-/// A table in the making.
-pub struct Table(comfy_table::Table);
-
-impl Table {
-    /// A table with these columns.
-    pub fn new(columns: &[(&str, Align)]) -> Table {
-        let mut table = comfy_table::Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(columns.iter().map(|(name, _)| *name));
-        for ((_, align), column) in columns.iter().zip(table.column_iter_mut()) {
-            column.set_cell_alignment(match align {
-                Align::Left => CellAlignment::Left,
-                Align::Right => CellAlignment::Right,
-            });
+/// A table with these headings; those that begin with `>` head a column of figures.
+pub fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let heading = |h: &&str| {
+        let cell = Cell::new(h.trim_start_matches('>'));
+        if h.starts_with('>') { cell.set_alignment(CellAlignment::Right) } else { cell }
+    };
+    table.set_header(headings.iter().map(heading));
+    let figures = headings.iter().enumerate().filter(|(_, h)| h.starts_with('>'));
+    for (index, _) in figures {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
-        Table(table)
     }
-
-    /// Adds a row.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
-    }
-
-    /// Prints it to standard output.
-    pub fn print(&self) {
-        println!("{}", self.0);
-    }
+    table
 }
 
-/// An amount with its thousands set apart: `1,234,567.89`.
-pub fn grouped(amount: &str) -> String {
-    let (sign, digits) = amount.strip_prefix('-').map_or(("", amount), |rest| ("-", rest));
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
+/// `-1234567.89` as `-1,234,567.89`.
+pub fn grouped(amount: impl Display) -> String {
+    let text = amount.to_string();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let whole = digits.find('.').unwrap_or(digits.len());
     let mut out = String::from(sign);
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+    for (at, c) in digits.char_indices() {
+        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
             out.push(',');
         }
-        out.push(digit);
-    }
-    if let Some(fraction) = fraction {
-        out.push('.');
-        out.push_str(fraction);
+        out.push(c);
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::*;
 
     #[test]
-    fn thousands_are_set_apart() {
-        for (plain, set) in [("0", "0"), ("-12.30", "-12.30"), ("123", "123"), ("1234", "1,234"), ("-1234567.89", "-1,234,567.89")] {
-            assert_eq!(grouped(plain), set);
+    fn thousands_stand_apart() {
+        for (plain, expected) in [
+            ("0", "0"),
+            ("-0.05", "-0.05"),
+            ("123.45", "123.45"),
+            ("-123.45", "-123.45"),
+            ("1234.567", "1,234.567"),
+            ("-1234567.89", "-1,234,567.89"),
+            ("9223372036854775807", "9,223,372,036,854,775,807"),
+        ] {
+            assert_eq!(grouped(plain), expected);
         }
     }
 }

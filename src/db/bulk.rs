@@ -249,7 +249,10 @@ fn copy_in<R: Bulk>(c: &mut PgConnection, rows: &[R]) -> QueryResult<()> {
         cells.0.extend_from_slice(&(-1i16).to_be_bytes());
         out.write_all(&cells.0).map_err(io)
     };
-    copy_from(R::Table::default()).from_raw_data(R::Table::default(), send).with_format(CopyFormat::Binary).execute(c)?;
+    copy_from(R::Table::default())
+        .from_raw_data(R::Table::default(), send)
+        .with_format(CopyFormat::Binary)
+        .execute(c)?;
     Ok(())
 }
 
@@ -446,7 +449,9 @@ impl<R: Bulk> QueryFragment<diesel::pg::Pg> for Unnest<R> {
                 Column::Texts(v) => out.push_bind_param::<Array<Nullable<Text>>, Vec<Option<String>>>(v)?,
                 Column::Blobs(v) => out.push_bind_param::<Array<Binary>, Vec<Vec<u8>>>(v)?,
                 Column::Days(v) => out.push_bind_param::<Array<Nullable<Date>>, Vec<Option<NaiveDate>>>(v)?,
-                Column::Moments(v) => out.push_bind_param::<Array<diesel::sql_types::Timestamp>, Vec<NaiveDateTime>>(v)?,
+                Column::Moments(v) => {
+                    out.push_bind_param::<Array<diesel::sql_types::Timestamp>, Vec<NaiveDateTime>>(v)?
+                }
             }
         }
         out.push_sql(")");

@@ -117,7 +117,9 @@ pub struct Link {
 /// Whether `next` begins where `first` ended: equal balances, and numbers or pages that follow each other. Balances alone
 /// would also fit two overlapping files around a day that nets to zero.
 pub fn continues(first: &Link, next: &Link) -> bool {
-    let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else { return false };
+    let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else {
+        return false;
+    };
     if closing != opening {
         return false;
     }
@@ -173,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_worded_differently_is_still_that_line() {
-        let pairs = pair(&[incoming(0, 100, b'x'), incoming(1, -5, b'y')], &[stored("a", 100, b'A'), stored("b", -6, b'B')]);
+        let pairs =
+            pair(&[incoming(0, 100, b'x'), incoming(1, -5, b'y')], &[stored("a", 100, b'A'), stored("b", -6, b'B')]);
         assert_eq!(pairs, HashMap::from([(0, "a".to_owned())]));
     }
 

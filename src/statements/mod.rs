@@ -30,11 +30,11 @@ pub mod identity;
 mod store;
 pub mod survey;
 
-pub use store::{
-    FileRow, LineRow, NewFile, NewLine, Placed, StatementRow, file, file_by_content, files, insert_lines, line, lines_of, line_details, statement,
-    statements_of_file, set_survey, store_file, stored_bytes, StoredBytes,
-};
 use identity::{Incoming, Link, Stored};
+pub use store::{
+    FileRow, LineRow, NewFile, NewLine, Placed, StatementRow, StoredBytes, file, file_by_content, files, insert_lines,
+    line, line_details, lines_of, set_survey, statement, statements_of_file, store_file, stored_bytes,
+};
 use survey::{Survey, Surveyed};
 
 /// Why a file or statement is not taken in, in the order of checking.
@@ -56,7 +56,9 @@ impl crate::error::Refusal for Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::UnreadableFile { name, problems } => write!(f, "{name} is refused, nothing of it was posted: {problems}"),
+            Refusal::UnreadableFile { name, problems } => {
+                write!(f, "{name} is refused, nothing of it was posted: {problems}")
+            }
         }
     }
 }

@@ -5,14 +5,19 @@ use super::survey::{Survey, Surveyed};
 use super::{Remark, Verdict};
 use crate::banking::{Balance, Detail, Direction};
 use crate::db::bulk::{self, Bulk, Cells, Day};
-use crate::db::schema::{line_details as details_table, line_facets, lines, masters, statement_chunks, statement_files, statements};
+use crate::db::schema::{
+    line_details as details_table, line_facets, lines, masters, statement_chunks, statement_files, statements,
+};
 use crate::db::seal::{Hash, hex};
 use crate::db::{Conn, Db, Tx, Who, broken};
 use crate::error::{Error, Result};
 use crate::time::stored;
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::dsl::max;
-use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
+    Selectable, SelectableHelper,
+};
 use diesel::{QueryResult, RunQueryDsl, delete, insert_into, update};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
@@ -197,13 +202,18 @@ pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) 
     loop {
         let mut bytes = Vec::with_capacity(CHUNK);
         let limit = u64::try_from(CHUNK).unwrap_or(u64::MAX);
-        input.by_ref().take(limit).read_to_end(&mut bytes).map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name)))?;
+        input
+            .by_ref()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name)))?;
         if bytes.is_empty() {
             return Ok(row);
         }
         let file = row.id.clone();
         db.write_slice("statement.store", who, move |tx| {
-            let chunk = (statement_chunks::file.eq(&file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(&bytes));
+            let chunk =
+                (statement_chunks::file.eq(&file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(&bytes));
             insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
             Ok(())
         })?;
@@ -213,7 +223,9 @@ pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) 
 
 fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
     if let Some(row) = file_by_content(tx.conn(), &new.sha256)? {
-        delete(statement_chunks::table.filter(statement_chunks::file.eq(&row.id))).execute(tx.conn()).map_err(broken)?;
+        delete(statement_chunks::table.filter(statement_chunks::file.eq(&row.id)))
+            .execute(tx.conn())
+            .map_err(broken)?;
         return Ok(row);
     }
     let row = FileRow {
@@ -235,7 +247,10 @@ fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
 
 /// What the survey says of the file itself.
 pub(super) fn set_file_state(tx: &mut Tx<'_>, file: &str, state: &str) -> Result<()> {
-    update(statement_files::table.find(file)).set(statement_files::state.eq(state)).execute(tx.conn()).map_err(broken)?;
+    update(statement_files::table.find(file))
+        .set(statement_files::state.eq(state))
+        .execute(tx.conn())
+        .map_err(broken)?;
     Ok(())
 }
 
@@ -264,7 +279,10 @@ pub struct StoredBytes<'a> {
 
 /// Reads a stored file.
 pub fn stored_bytes<'a>(db: &'a Db, file: &str) -> io::BufReader<StoredBytes<'a>> {
-    io::BufReader::with_capacity(64 * 1024, StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() })
+    io::BufReader::with_capacity(
+        64 * 1024,
+        StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() },
+    )
 }
 
 impl Read for StoredBytes<'_> {
@@ -376,7 +394,8 @@ pub(super) fn links_closing_on(conn: &mut Conn, master: &str, day: NaiveDate) ->
 pub(super) fn links_near(conn: &mut Conn, master: &str, first: NaiveDate, last: NaiveDate) -> Result<Vec<Link>> {
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::last_day.ge(first));
     let some = some.filter(statements::first_day.le(last)).filter(statements::state.eq_any(["posting", "posted"]));
-    let rows: Vec<StatementRow> = some.order(statements::id).select(StatementRow::as_select()).load(conn).map_err(broken)?;
+    let rows: Vec<StatementRow> =
+        some.order(statements::id).select(StatementRow::as_select()).load(conn).map_err(broken)?;
     Ok(rows.iter().map(StatementRow::link).collect())
 }
 
@@ -395,9 +414,17 @@ pub(super) fn line_count(conn: &mut Conn, master: &str) -> Result<i64> {
 }
 
 /// Lines of a master within some days that none of these statements has told of, oldest first.
-pub(super) fn lines_not_of(conn: &mut Conn, master: &str, (first, last): (NaiveDate, NaiveDate), chain: &[&str]) -> Result<Vec<Stored>> {
+pub(super) fn lines_not_of(
+    conn: &mut Conn,
+    master: &str,
+    (first, last): (NaiveDate, NaiveDate),
+    chain: &[&str],
+) -> Result<Vec<Stored>> {
     type Row = (String, NaiveDate, i64, Vec<u8>, String);
-    let some = lines::table.filter(lines::master.eq(master)).filter(lines::booked_on.between(first, last)).order((lines::booked_on, lines::id));
+    let some = lines::table
+        .filter(lines::master.eq(master))
+        .filter(lines::booked_on.between(first, last))
+        .order((lines::booked_on, lines::id));
     let columns = (lines::id, lines::booked_on, lines::amount, lines::identity, lines::statement);
     let rows: Vec<Row> = some.select(columns).load(conn).map_err(broken)?;
     if rows.is_empty() {
@@ -405,9 +432,15 @@ pub(super) fn lines_not_of(conn: &mut Conn, master: &str, (first, last): (NaiveD
     }
     let told = line_facets::table.filter(line_facets::statement.eq_any(chain)).select(line_facets::line);
     let told: HashSet<String> = told.load(conn).map_err(broken)?.into_iter().collect();
-    let others = rows.into_iter().filter(|(id, .., statement)| !chain.contains(&statement.as_str()) && !told.contains(id));
+    let others =
+        rows.into_iter().filter(|(id, .., statement)| !chain.contains(&statement.as_str()) && !told.contains(id));
     Ok(others
-        .map(|(id, day, amount, identity, _)| Stored { id, day, amount, identity: identity.as_slice().try_into().unwrap_or_default() })
+        .map(|(id, day, amount, identity, _)| Stored {
+            id,
+            day,
+            amount,
+            identity: identity.as_slice().try_into().unwrap_or_default(),
+        })
         .collect())
 }
 
@@ -427,9 +460,31 @@ impl Bulk for StoredLine<'_> {
     type Table = lines::table;
     const TABLE: &'static str = "lines";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "master", "statement", "place", "booked_on", "valued_on", "amount", "identity", "ordinal", "facet", "posting", "reversal",
-        "bank_ref", "owner_ref", "end_to_end_id", "code", "counterparty_name", "counterparty_account", "ultimate_name",
-        "own_account", "creditor_reference", "remittance", "info", "return_reason", "detail_count",
+        "id",
+        "master",
+        "statement",
+        "place",
+        "booked_on",
+        "valued_on",
+        "amount",
+        "identity",
+        "ordinal",
+        "facet",
+        "posting",
+        "reversal",
+        "bank_ref",
+        "owner_ref",
+        "end_to_end_id",
+        "code",
+        "counterparty_name",
+        "counterparty_account",
+        "ultimate_name",
+        "own_account",
+        "creditor_reference",
+        "remittance",
+        "info",
+        "return_reason",
+        "detail_count",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -447,8 +502,18 @@ impl Bulk for StoredLine<'_> {
         c.text(self.posting)?;
         c.flag(&self.reversal)?;
         for text in [
-            &line.bank_ref, &line.owner_ref, &line.end_to_end_id, &line.code, &line.counterparty_name, &line.counterparty_account,
-            &line.ultimate_name, &line.own_account, &line.creditor_reference, &line.remittance, &line.info, &line.return_reason,
+            &line.bank_ref,
+            &line.owner_ref,
+            &line.end_to_end_id,
+            &line.code,
+            &line.counterparty_name,
+            &line.counterparty_account,
+            &line.ultimate_name,
+            &line.own_account,
+            &line.creditor_reference,
+            &line.remittance,
+            &line.info,
+            &line.return_reason,
         ] {
             c.maybe_text(text.as_deref())?;
         }
@@ -486,8 +551,17 @@ impl Bulk for StoredDetail<'_> {
     type Table = details_table::table;
     const TABLE: &'static str = "line_details";
     const COLUMNS: &'static [&'static str] = &[
-        "line", "place", "amount", "end_to_end_id", "bank_ref", "counterparty_name", "counterparty_account", "own_account",
-        "creditor_reference", "remittance", "return_reason",
+        "line",
+        "place",
+        "amount",
+        "end_to_end_id",
+        "bank_ref",
+        "counterparty_name",
+        "counterparty_account",
+        "own_account",
+        "creditor_reference",
+        "remittance",
+        "return_reason",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -496,8 +570,14 @@ impl Bulk for StoredDetail<'_> {
         c.int(&self.place)?;
         c.maybe_int(&self.amount)?;
         for text in [
-            &d.end_to_end_id, &d.bank_ref, &d.counterparty_name, &d.counterparty_account, &d.own_account, &d.creditor_reference,
-            &d.remittance, &d.return_reason,
+            &d.end_to_end_id,
+            &d.bank_ref,
+            &d.counterparty_name,
+            &d.counterparty_account,
+            &d.own_account,
+            &d.creditor_reference,
+            &d.remittance,
+            &d.return_reason,
         ] {
             c.maybe_text(text.as_deref())?;
         }
@@ -525,7 +605,8 @@ pub fn insert_lines(
 ) -> Result<()> {
     let grown = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let counted = masters::table.filter(masters::id.eq(master)).filter(masters::line_count.eq(expected_lines));
-    let counted = update(counted).set(masters::line_count.eq(expected_lines + grown)).execute(tx.conn()).map_err(broken)?;
+    let counted =
+        update(counted).set(masters::line_count.eq(expected_lines + grown)).execute(tx.conn()).map_err(broken)?;
     if counted != 1 {
         return Err(Error::Conflict("another import stored lines of this account meanwhile".to_owned()));
     }
@@ -556,8 +637,10 @@ pub fn insert_lines(
             StoredDetail { line: &placed.id, place, amount: detail.amount.map(|a| sign * a.0), detail }
         }));
     }
-    let facets: Vec<StoredFacet<'_>> =
-        again.iter().map(|(line, id)| StoredFacet { line: id, statement: &line.statement, place: line.place }).collect();
+    let facets: Vec<StoredFacet<'_>> = again
+        .iter()
+        .map(|(line, id)| StoredFacet { line: id, statement: &line.statement, place: line.place })
+        .collect();
     bulk::insert(tx.conn(), &rows)?;
     bulk::insert(tx.conn(), &details)?;
     bulk::insert(tx.conn(), &facets)
@@ -566,9 +649,11 @@ pub fn insert_lines(
 fn next_ordinals(conn: &mut Conn, master: &str, new: &[(NewLine, Placed)]) -> Result<HashMap<Identity, i64>> {
     let mut found = HashMap::new();
     // Lines of days beyond the newest one stored cannot have equals: the common case of a daily statement.
-    let newest: Option<NaiveDate> = lines::table.filter(lines::master.eq(master)).select(max(lines::booked_on)).first(conn).map_err(broken)?;
+    let newest: Option<NaiveDate> =
+        lines::table.filter(lines::master.eq(master)).select(max(lines::booked_on)).first(conn).map_err(broken)?;
     let Some(newest) = newest else { return Ok(found) };
-    let identities: HashSet<Identity> = new.iter().filter(|(l, _)| l.booked_on <= newest).map(|(l, _)| l.identity).collect();
+    let identities: HashSet<Identity> =
+        new.iter().filter(|(l, _)| l.booked_on <= newest).map(|(l, _)| l.identity).collect();
     let identities: Vec<Vec<u8>> = identities.into_iter().map(|i| i.to_vec()).collect();
     for some in identities.chunks(KEYS) {
         let equals = lines::table.filter(lines::master.eq(master)).filter(lines::identity.eq_any(some));
@@ -595,9 +680,17 @@ pub fn lines_of(conn: &mut Conn, statement: &str) -> Result<Vec<LineRow>> {
 
 /// The payments inside a batch line: amount, end-to-end id, counterparty, remittance.
 #[expect(clippy::type_complexity, reason = "a row of four columns")]
-pub fn line_details(conn: &mut Conn, line: &str) -> Result<Vec<(Option<i64>, Option<String>, Option<String>, Option<String>)>> {
+pub fn line_details(
+    conn: &mut Conn,
+    line: &str,
+) -> Result<Vec<(Option<i64>, Option<String>, Option<String>, Option<String>)>> {
     let all = details_table::table.filter(details_table::line.eq(line)).order(details_table::place);
-    let columns = (details_table::amount, details_table::end_to_end_id, details_table::counterparty_name, details_table::remittance);
+    let columns = (
+        details_table::amount,
+        details_table::end_to_end_id,
+        details_table::counterparty_name,
+        details_table::remittance,
+    );
     all.select(columns).load(conn).map_err(broken)
 }
 
@@ -606,8 +699,10 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<(Vec<String>, Vec<String>)> {
     let both = statements::table.filter(statements::state.eq("posted")).filter(statements::opening.is_not_null());
     let both = both.filter(statements::closing.is_not_null());
     type Row = (String, Option<i64>, Option<i64>, i64);
-    let rows: Vec<Row> =
-        both.select((statements::id, statements::opening, statements::closing, statements::booked_count)).load(conn).map_err(broken)?;
+    let rows: Vec<Row> = both
+        .select((statements::id, statements::opening, statements::closing, statements::booked_count))
+        .load(conn)
+        .map_err(broken)?;
     let mut wrong = Vec::new();
     for (id, opening, closing, count) in rows {
         let first = lines::table.filter(lines::statement.eq(&id)).select(lines::amount);

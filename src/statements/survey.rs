@@ -66,7 +66,11 @@ pub fn survey(input: impl BufRead) -> Survey {
                 (Some(open), Some(index)) if open.head.index == index => open.problems.push(problem),
                 // Of a statement that has ended, or of the file.
                 (_, Some(index)) if survey.statements.iter().any(|s| s.head.index == index) => {
-                    survey.statements.iter_mut().filter(|s| s.head.index == index).for_each(|s| s.problems.push(problem.clone()));
+                    survey
+                        .statements
+                        .iter_mut()
+                        .filter(|s| s.head.index == index)
+                        .for_each(|s| s.problems.push(problem.clone()));
                 }
                 _ => survey.problems.push(problem),
             },
@@ -160,6 +164,13 @@ impl Open {
         balance(&mut e, head.opening);
         balance(&mut e, foot.closing);
         e.bytes(&self.digest.to_be_bytes());
-        Surveyed { booked_count: self.booked_count, days: self.days, content: sha256(e.as_bytes()), problems, head, foot }
+        Surveyed {
+            booked_count: self.booked_count,
+            days: self.days,
+            content: sha256(e.as_bytes()),
+            problems,
+            head,
+            foot,
+        }
     }
 }

@@ -55,11 +55,7 @@ fn golden_files_cut_anywhere_are_told() {
         let whole = bytes.trim_ascii_end().len();
         for percent in 0..100 {
             let read = Read::of(bytes.get(..whole * percent / 100).unwrap());
-            assert!(
-                read.is_refused(),
-                "{} cut at {percent}% gives no grave problem",
-                file.display()
-            );
+            assert!(read.is_refused(), "{} cut at {percent}% gives no grave problem", file.display());
         }
     }
 }
@@ -93,16 +89,10 @@ fn the_corpus_is_read_or_refused_with_a_reason() {
             *counts.entry(group).or_insert(0) += 1;
             read.assert_consistent(&file);
             let is_readable = matches!(group, "camt053" | "mt940") && extension != "zip";
-            assert!(
-                is_readable || read.is_refused(),
-                "{} is neither read nor refused",
-                file.display()
-            );
+            assert!(is_readable || read.is_refused(), "{} is neither read nor refused", file.display());
             // A problem without a place helps nobody.
             assert!(
-                read.problems
-                    .iter()
-                    .all(|p| p.at.starts_with("line ") && !p.problem.is_empty()),
+                read.problems.iter().all(|p| p.at.starts_with("line ") && !p.problem.is_empty()),
                 "{}",
                 file.display()
             );
@@ -112,10 +102,7 @@ fn the_corpus_is_read_or_refused_with_a_reason() {
         }
     }
     for (group, least) in [("camt053", 20), ("mt940", 40), ("mt940-fragments", 14)] {
-        assert!(
-            counts.get(group).is_some_and(|count| *count >= least),
-            "{group}: {counts:?}"
-        );
+        assert!(counts.get(group).is_some_and(|count| *count >= least), "{group}: {counts:?}");
     }
 }
 
@@ -155,17 +142,9 @@ fn written_camt_is_valid_by_the_schema() {
         let file = folder.join(format!("{name}.xml"));
         fs::write(&file, every_feature(version)).unwrap();
         let schema = schemas.join(format!("{name}.xsd"));
-        let outcome = Command::new("xmllint")
-            .args(["--noout", "--nonet", "--schema"])
-            .arg(&schema)
-            .arg(&file)
-            .output()
-            .unwrap();
-        assert!(
-            outcome.status.success(),
-            "{name}: {}",
-            String::from_utf8_lossy(&outcome.stderr)
-        );
+        let outcome =
+            Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(&file).output().unwrap();
+        assert!(outcome.status.success(), "{name}: {}", String::from_utf8_lossy(&outcome.stderr));
         let read = Read::of(&fs::read(&file).unwrap());
         assert_eq!(read.statements.len(), 2);
         assert_eq!(read.problems, []);
@@ -177,66 +156,25 @@ fn written_camt_is_valid_by_the_schema() {
 fn every_feature(version: Version) -> Vec<u8> {
     let currency: Currency = "EUR".parse().unwrap();
     let on = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
-    let plain = Detail {
-        amount: Some(Minor(25_000)),
-        direction: Some(Direction::Credit),
-        end_to_end_id: Some("E2E-1".to_owned()),
-        instruction_id: Some("I-1".to_owned()),
-        transaction_id: Some("T-1".to_owned()),
-        uetr: Some("8a562c67-ca16-48ba-b074-65581be6f001".to_owned()),
-        payment_info_id: Some("P-1".to_owned()),
-        mandate_id: Some("M-1".to_owned()),
-        bank_ref: Some("B-1".to_owned()),
-        counterparty_name: Some("Müller & Söhne <GmbH>".to_owned()),
-        counterparty_account: Some("DE02120300000000202051".to_owned()),
-        counterparty_bank: Some("BYLADEM1001".to_owned()),
-        ultimate_name: Some("Behind It AG".to_owned()),
-        own_account: Some("9900001234".to_owned()),
-        creditor_reference: Some("RF18539007547034".to_owned()),
-        invoice: Some("INV-7".to_owned()),
-        remittance: Some("Order 77 ".repeat(40).trim().to_owned()),
-        info: Some("more".to_owned()),
-        return_reason: None,
-        purpose: Some("SALA".to_owned()),
-        charges: Some(Minor(50)),
-    };
+    let plain = full_detail();
     let returned = Detail {
         return_reason: Some("AC04".to_owned()),
         counterparty_bank: Some("37040044".to_owned()),
         ..plain.clone()
     };
-    let unspecified = Detail {
-        return_reason: Some("unspecified".to_owned()),
-        ..Detail::default()
-    };
+    let unspecified = Detail { return_reason: Some("unspecified".to_owned()), ..Detail::default() };
     let mut entries = vec![
         Entry::of(Minor(25_000), Direction::Credit, on, "PMNT/RCDT/ESCT", plain.clone()),
-        Entry::of(
-            Minor(25_000),
-            Direction::Debit,
-            on,
-            "NMSC+201",
-            Detail {
-                direction: None,
-                ..plain.clone()
-            },
-        ),
+        Entry::of(Minor(25_000), Direction::Debit, on, "NMSC+201", Detail { direction: None, ..plain.clone() }),
         Entry::of(Minor(1), Direction::Credit, on, "PMNT/ICDT/RRTN", returned),
         Entry::of(Minor(0), Direction::Debit, on, "PMNT/IDDT/UPDD", unspecified),
-        Entry {
-            details: Vec::new(),
-            code: None,
-            ..Entry::of(Minor(7), Direction::Debit, on, "", Detail::default())
-        },
+        Entry { details: Vec::new(), code: None, ..Entry::of(Minor(7), Direction::Debit, on, "", Detail::default()) },
         Entry {
             details: vec![plain.clone(), plain.clone()],
             ..Entry::of(Minor(50_000), Direction::Credit, on, "PMNT/RCDT/ESCT", plain)
         },
     ];
-    for (entry, status) in entries
-        .iter_mut()
-        .zip([Status::Booked, Status::Booked, Status::Pending, Status::Info])
-    {
+    for (entry, status) in entries.iter_mut().zip([Status::Booked, Status::Booked, Status::Pending, Status::Info]) {
         entry.status = status;
         entry.reversal = status == Status::Pending;
         entry.bank_ref = Some("BANK-1".to_owned());
@@ -245,14 +183,7 @@ fn every_feature(version: Version) -> Vec<u8> {
     }
     let mut totals = Totals::default();
     entries.iter().for_each(|entry| totals.add(entry));
-    let balance = |amount, intermediate| {
-        Some(Balance {
-            amount: Minor(amount),
-            currency,
-            on,
-            intermediate,
-        })
-    };
+    let balance = |amount, intermediate| Some(Balance { amount: Minor(amount), currency, on, intermediate });
     let whole = Statement {
         id: "STMT-1".to_owned(),
         number: 42,
@@ -281,11 +212,36 @@ fn every_feature(version: Version) -> Vec<u8> {
     file.end().unwrap()
 }
 
+/// A detail with every field.
+fn full_detail() -> Detail {
+    Detail {
+        amount: Some(Minor(25_000)),
+        direction: Some(Direction::Credit),
+        end_to_end_id: Some("E2E-1".to_owned()),
+        instruction_id: Some("I-1".to_owned()),
+        transaction_id: Some("T-1".to_owned()),
+        uetr: Some("8a562c67-ca16-48ba-b074-65581be6f001".to_owned()),
+        payment_info_id: Some("P-1".to_owned()),
+        mandate_id: Some("M-1".to_owned()),
+        bank_ref: Some("B-1".to_owned()),
+        counterparty_name: Some("Müller & Söhne <GmbH>".to_owned()),
+        counterparty_account: Some("DE02120300000000202051".to_owned()),
+        counterparty_bank: Some("BYLADEM1001".to_owned()),
+        ultimate_name: Some("Behind It AG".to_owned()),
+        own_account: Some("9900001234".to_owned()),
+        creditor_reference: Some("RF18539007547034".to_owned()),
+        invoice: Some("INV-7".to_owned()),
+        remittance: Some("Order 77 ".repeat(40).trim().to_owned()),
+        info: Some("more".to_owned()),
+        return_reason: None,
+        purpose: Some("SALA".to_owned()),
+        charges: Some(Minor(50)),
+    }
+}
+
 /// A folder outside of the repository, when its variable is set.
 fn folder(variable: &str) -> Option<PathBuf> {
-    let found = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
+    let found = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_dir());
     if found.is_none() {
         absent(&format!("{variable} names no folder"));
     }
@@ -302,11 +258,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path))
-        } else {
-            files.push(path)
-        }
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
     }
     files.sort();
     files
@@ -329,19 +281,10 @@ impl Read {
         for event in Reader::new(bytes) {
             match event {
                 Event::Begin(head) => {
-                    assert_eq!(
-                        head.index,
-                        read.statements.len(),
-                        "statements are numbered as they come"
-                    );
+                    assert_eq!(head.index, read.statements.len(), "statements are numbered as they come");
                     read.statements.push((*head, Vec::new(), None));
                 }
-                Event::Line(line) => read
-                    .statements
-                    .last_mut()
-                    .expect("a line stands in a statement")
-                    .1
-                    .push(*line),
+                Event::Line(line) => read.statements.last_mut().expect("a line stands in a statement").1.push(*line),
                 Event::End(foot) => {
                     let (head, _, end) = read.statements.last_mut().expect("an end has a begin");
                     assert!(end.is_none(), "a statement ends once");
@@ -361,15 +304,9 @@ impl Read {
     /// Counts and sums are those of the lines; a statement without an end is refused, and so is one with unreadable lines.
     fn assert_consistent(&self, file: &Path) {
         let place = file.display();
-        assert!(
-            !self.statements.is_empty() || self.is_refused(),
-            "{place}: nothing, in silence"
-        );
+        assert!(!self.statements.is_empty() || self.is_refused(), "{place}: nothing, in silence");
         for (index, (head, lines, foot)) in self.statements.iter().enumerate() {
-            let refused = self
-                .problems
-                .iter()
-                .any(|p| p.statement == Some(index) && p.severity == Severity::Grave);
+            let refused = self.problems.iter().any(|p| p.statement == Some(index) && p.severity == Severity::Grave);
             let Some(foot) = foot else {
                 assert!(refused, "{place}: statement {index} has no end, in silence");
                 continue;
@@ -378,16 +315,8 @@ impl Read {
             assert_eq!(foot.credit_total, sum(Direction::Credit), "{place}");
             assert_eq!(foot.debit_total, sum(Direction::Debit), "{place}");
             let unread = foot.line_count - u64::try_from(lines.len()).unwrap();
-            assert!(
-                refused || (unread == 0 && head.account.is_some() && head.currency.is_some()),
-                "{place}"
-            );
-            assert!(
-                lines
-                    .iter()
-                    .all(|l| l.booked_on.is_some() && !l.details.is_empty() && l.amount.0 >= 0),
-                "{place}"
-            );
+            assert!(refused || (unread == 0 && head.account.is_some() && head.currency.is_some()), "{place}");
+            assert!(lines.iter().all(|l| l.booked_on.is_some() && !l.details.is_empty() && l.amount.0 >= 0), "{place}");
         }
     }
 }
@@ -404,11 +333,7 @@ impl Expected {
     /// The two JSON dialects of the corpus: a dump of objects with getters, and the document itself.
     fn of_json(path: &Path) -> Option<Expected> {
         let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).ok()?).unwrap();
-        let mut expected = Expected {
-            amounts: Vec::new(),
-            signed: false,
-            balances: Vec::new(),
-        };
+        let mut expected = Expected { amounts: Vec::new(), signed: false, balances: Vec::new() };
         if let Some(entries) = value.get("getEntries").and_then(|e| e.as_array()) {
             for entry in entries {
                 let amount: i64 = entry["getAmount"]["getAmount"].as_str()?.parse().unwrap();
@@ -429,11 +354,7 @@ impl Expected {
     /// A YAML dump of objects: amounts stand behind their class, in the order balances, then transactions.
     fn of_yaml(path: &Path) -> Option<Expected> {
         let text = fs::read_to_string(path).ok()?;
-        let mut expected = Expected {
-            amounts: Vec::new(),
-            signed: true,
-            balances: Vec::new(),
-        };
+        let mut expected = Expected { amounts: Vec::new(), signed: true, balances: Vec::new() };
         let (mut in_transactions, mut in_amount) = (false, false);
         for line in text.lines() {
             in_transactions |= line.starts_with("transactions:");
@@ -442,11 +363,7 @@ impl Expected {
             } else if std::mem::take(&mut in_amount) {
                 let digits = line.trim().trim_start_matches("- ").trim_matches('\'');
                 let amount = minor(digits)?;
-                if in_transactions {
-                    expected.amounts.push(amount)
-                } else {
-                    expected.balances.push(amount)
-                }
+                if in_transactions { expected.amounts.push(amount) } else { expected.balances.push(amount) }
             }
         }
         Some(expected)
@@ -461,10 +378,7 @@ impl Expected {
         let found: Vec<i64> = lines.map(|line| sign(line.signed().0)).collect();
         let expected: Vec<i64> = self.amounts.iter().map(|amount| sign(*amount)).collect();
         if refused {
-            assert!(
-                found.iter().all(|amount| expected.contains(amount)),
-                "{place}: {found:?} instead of {expected:?}"
-            );
+            assert!(found.iter().all(|amount| expected.contains(amount)), "{place}: {found:?} instead of {expected:?}");
         } else if self.signed {
             assert_eq!(found, expected, "{place}");
         } else {
@@ -478,10 +392,7 @@ impl Expected {
         for balance in &self.balances {
             let known = balances.iter().any(|b| b.abs() == balance.abs());
             // Available balances are told there and not here.
-            assert!(
-                known || self.balances.len() > balances.len(),
-                "{place}: balance {balance} is not in {balances:?}"
-            );
+            assert!(known || self.balances.len() > balances.len(), "{place}: balance {balance} is not in {balances:?}");
         }
     }
 }

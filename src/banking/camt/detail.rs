@@ -38,11 +38,7 @@ impl Code {
         let Some(domain) = &self.domain else {
             return self.proprietary.clone();
         };
-        let parts = [
-            Some(domain.as_str()),
-            self.family.as_deref(),
-            self.sub_family.as_deref(),
-        ];
+        let parts = [Some(domain.as_str()), self.family.as_deref(), self.sub_family.as_deref()];
         Some(parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
     }
 }
@@ -83,9 +79,7 @@ impl Charges {
             return Some(minor);
         }
         let mine = self.records.iter().filter(|(_, own, _)| *own == currency);
-        let sum: i128 = mine
-            .map(|(m, _, refund)| if *refund { -i128::from(m.0) } else { i128::from(m.0) })
-            .sum();
+        let sum: i128 = mine.map(|(m, _, refund)| if *refund { -i128::from(m.0) } else { i128::from(m.0) }).sum();
         (sum > 0).then(|| Minor::from_sum(sum).ok()).flatten()
     }
 }
@@ -138,6 +132,16 @@ fn named(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// What the line says that decides about its details.
+pub(super) struct Context<'a> {
+    pub(super) currency: Currency,
+    pub(super) direction: Direction,
+    pub(super) code: Option<&'a str>,
+    pub(super) reversal: bool,
+    /// The account of the statement.
+    pub(super) account: Option<&'a str>,
+}
+
 /// A `TxDtls` that is being read.
 #[derive(Debug, Default)]
 pub(super) struct DetailDraft {
@@ -155,13 +159,7 @@ pub(super) struct DetailDraft {
 impl DetailDraft {
     /// A detail of the batch that the company sent under `payment_info_id`, where the bank names it.
     pub(super) fn new(payment_info_id: Option<String>) -> Self {
-        DetailDraft {
-            detail: Detail {
-                payment_info_id,
-                ..Detail::default()
-            },
-            ..DetailDraft::default()
-        }
+        DetailDraft { detail: Detail { payment_info_id, ..Detail::default() }, ..DetailDraft::default() }
     }
 
     pub(super) fn take(&mut self, path: &[Tag], text: &str, mark: &CurrencyMark) {
@@ -199,9 +197,7 @@ impl DetailDraft {
 
     /// A `RtrInf` ends: a return without a reason is a return.
     pub(super) fn end_return(&mut self) {
-        self.detail
-            .return_reason
-            .get_or_insert_with(|| "unspecified".to_owned());
+        self.detail.return_reason.get_or_insert_with(|| "unspecified".to_owned());
     }
 
     /// Parts continue each other without a blank where the part before is full.
@@ -214,23 +210,24 @@ impl DetailDraft {
         self.remittance_is_full = text.chars().count() >= FULL;
     }
 
-    pub(super) fn end(mut self, currency: Currency, line: Direction, code: Option<&str>, own: Option<&str>) -> Detail {
-        let direction = self.detail.direction.unwrap_or(line);
+    pub(super) fn end(mut self, line: &Context) -> Detail {
+        let direction = self.detail.direction.unwrap_or(line.direction);
         let in_account_currency = |amount: Option<Amount>| match amount {
-            Some(Ok((minor, own))) if own == currency => Some(minor),
+            Some(Ok((minor, currency))) if currency == line.currency => Some(minor),
             _ => None,
         };
         let amounts = [self.amount, self.transaction_amount, self.instructed_amount];
         let mut detail = self.detail;
         detail.amount = amounts.into_iter().find_map(in_account_currency);
-        detail.charges = self.charges.total(currency);
+        detail.charges = self.charges.total(line.currency);
         detail.remittance = detail.remittance.filter(|text| !text.is_empty());
         let own_code = self.code.text();
-        let comes_back = detail.return_reason.is_some() || is_return_code(own_code.as_deref().or(code));
+        let is_return = detail.return_reason.is_some() || is_return_code(own_code.as_deref().or(line.code));
+        let comes_back = is_return || line.reversal;
         let natural_other_is_debtor = direction == Direction::Credit;
         // On what comes back the parties keep the roles of the original payment, so the other party stands on the other
         // side; yet many banks then name only the other party, on either side, and some turn the roles round.
-        let is_ours = |side: &Side| own.is_some() && side.account.as_deref() == own;
+        let is_ours = |side: &Side| side.account.is_some() && side.account.as_deref() == line.account;
         let other_is_debtor = if !comes_back {
             natural_other_is_debtor
         } else if is_ours(&self.debtor) != is_ours(&self.creditor) {

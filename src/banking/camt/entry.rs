@@ -3,7 +3,7 @@
 //! The elements of an entry are read in any order; only at its end are they weighed, so that everything that is wrong with
 //! it is told at once.
 
-use super::detail::{Charges, Code, DetailDraft};
+use super::detail::{Charges, Code, Context, DetailDraft};
 use super::tag::Tag;
 use super::value::{self, Amount, CurrencyMark};
 use crate::banking::{Direction, Line, Problem, Severity, Status};
@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 
 /// How many details one entry may have. Real batches have up to tens of thousands; without a bound one entry could fill
 /// the memory.
-pub(super) const DETAIL_LIMIT: usize = 100_000;
+pub(super) const DETAIL_LIMIT: usize = 50_000;
 
 /// An entry that is being read.
 #[derive(Debug)]
@@ -127,24 +127,10 @@ impl Draft {
     /// The line, and all that is wrong with it; no line when it cannot be posted.
     pub(super) fn end(mut self, around: &Around) -> (Option<Line>, Vec<Problem>) {
         let mut problems = Vec::new();
-        let at = format!(
-            "line {}, Stmt {}, Ntry {}",
-            self.line,
-            around.statement + 1,
-            self.ordinal + 1
-        );
+        let at = format!("line {}, Stmt {}, Ntry {}", self.line, around.statement + 1, self.ordinal + 1);
         let mut tell = |place: &str, problem: String, severity: Severity| {
-            let at = if place.is_empty() {
-                at.clone()
-            } else {
-                format!("{at}, {place}")
-            };
-            problems.push(Problem {
-                statement: Some(around.statement),
-                at,
-                problem,
-                severity,
-            });
+            let at = if place.is_empty() { at.clone() } else { format!("{at}, {place}") };
+            problems.push(Problem { statement: Some(around.statement), at, problem, severity });
         };
         let amount = match self.amount.take() {
             Some(Ok(amount)) => Some(amount),
@@ -167,11 +153,7 @@ impl Draft {
         if let (Some((_, currency)), Some(own)) = (amount, around.currency)
             && currency != own
         {
-            tell(
-                "Amt",
-                format!("the entry is in {currency}, the account in {own}"),
-                Severity::Grave,
-            );
+            tell("Amt", format!("the entry is in {currency}, the account in {own}"), Severity::Grave);
         }
         let status = self.read_status(&mut tell);
         let (booked_on, valued_on) = self.read_days(around, &mut tell);
@@ -179,14 +161,7 @@ impl Draft {
             return (None, problems);
         };
         let line = self.into_line(at, amount, currency, direction, status, around);
-        (
-            Some(Line {
-                booked_on: Some(booked_on),
-                valued_on,
-                ..line
-            }),
-            problems,
-        )
+        (Some(Line { booked_on: Some(booked_on), valued_on, ..line }), problems)
     }
 
     fn read_status(&self, tell: &mut impl FnMut(&str, String, Severity)) -> Status {
@@ -218,22 +193,14 @@ impl Draft {
     ) -> (Option<NaiveDate>, Option<NaiveDate>) {
         for (place, day) in [("BookgDt", &self.booked), ("ValDt", &self.valued)] {
             if let Some(Day { text, date: None }) = day {
-                tell(
-                    place,
-                    format!("\"{}\" is no date", value::shortened(text)),
-                    Severity::Quarantine,
-                );
+                tell(place, format!("\"{}\" is no date", value::shortened(text)), Severity::Quarantine);
             }
         }
         let booked = self.booked.as_ref().and_then(|d| d.date);
         let valued = self.valued.as_ref().and_then(|d| d.date);
         let day = booked.or(valued).or(around.day);
         if day.is_none() {
-            tell(
-                "BookgDt",
-                "neither the entry nor the balances have a date".to_owned(),
-                Severity::Grave,
-            );
+            tell("BookgDt", "neither the entry nor the balances have a date".to_owned(), Severity::Grave);
         }
         (day, valued)
     }
@@ -251,18 +218,17 @@ impl Draft {
         if self.details.is_empty() {
             self.details.push(DetailDraft::new(self.batch.take()));
         }
-        let code = self
-            .code
-            .text()
-            .or_else(|| self.details.first().and_then(|d| d.code.text()));
+        let code = self.code.text().or_else(|| self.details.first().and_then(|d| d.code.text()));
         let bank_ref = self.bank_ref.or_else(|| match self.details.as_slice() {
             [single] => single.detail.bank_ref.clone(),
             _ => None,
         });
         let charges = self.charges.total(currency);
+        let context =
+            Context { currency, direction, code: code.as_deref(), reversal: self.reversal, account: around.account };
         let mut details = Vec::with_capacity(self.details.len());
         for draft in self.details {
-            let mut detail = draft.end(currency, direction, code.as_deref(), around.account);
+            let mut detail = draft.end(&context);
             if only {
                 detail.amount = detail.amount.or(Some(amount));
                 detail.charges = detail.charges.or(charges);
@@ -290,9 +256,6 @@ impl Draft {
 
 fn set_day(slot: &mut Option<Day>, text: &str) {
     if !text.is_empty() {
-        *slot = Some(Day {
-            text: text.to_owned(),
-            date: value::date(text),
-        });
+        *slot = Some(Day { text: text.to_owned(), date: value::date(text) });
     }
 }

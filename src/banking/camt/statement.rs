@@ -53,10 +53,7 @@ impl Draft {
             index,
             at,
             format: Format::Camt053,
-            version: message
-                .version
-                .clone()
-                .unwrap_or_else(|| Format::Camt053.as_str().to_owned()),
+            version: message.version.clone().unwrap_or_else(|| Format::Camt053.as_str().to_owned()),
             message_id: message.id.clone(),
             account: None,
             servicer: None,
@@ -96,11 +93,7 @@ impl Draft {
 
     /// The day that a line without any date is taken to be of.
     pub(super) fn day(&self) -> Option<NaiveDate> {
-        self.balances
-            .closing()
-            .or(self.head.opening)
-            .map(|b| b.on)
-            .or(self.head.to)
+        self.balances.closing().or(self.head.opening).map(|b| b.on).or(self.head.to)
     }
 
     pub(super) fn account(&self) -> Option<&str> {
@@ -143,17 +136,8 @@ impl Draft {
 
     /// `Stmt, Acct, Ccy` and the like, with the place of the statement before it.
     pub(super) fn problem(&self, place: &str, problem: String, severity: Severity) -> Problem {
-        let at = if place.is_empty() {
-            self.head.at.clone()
-        } else {
-            format!("{}, {place}", self.head.at)
-        };
-        Problem {
-            statement: Some(self.head.index),
-            at,
-            problem,
-            severity,
-        }
+        let at = if place.is_empty() { self.head.at.clone() } else { format!("{}, {place}", self.head.at) };
+        Problem { statement: Some(self.head.index), at, problem, severity }
     }
 
     fn take_declared(&mut self, path: &[Tag], text: &str) {
@@ -193,12 +177,7 @@ impl Draft {
 
     fn placed(&self, line: u64, code: &str, text: String) -> Problem {
         let at = format!("line {line}, Stmt {}, Bal {code}", self.head.index + 1);
-        Problem {
-            statement: Some(self.head.index),
-            at,
-            problem: text,
-            severity: Severity::Quarantine,
-        }
+        Problem { statement: Some(self.head.index), at, problem: text, severity: Severity::Quarantine }
     }
 
     /// The head as far as it is known, with what is gravely missing in it. `line_currency` is the first entry's.
@@ -243,11 +222,7 @@ impl Draft {
         let mut foot = std::mem::take(&mut self.foot);
         let mut problems = Vec::new();
         if let Some(currency) = self.head.currency {
-            let slots = [
-                &mut foot.declared.sum,
-                &mut foot.declared.credit_sum,
-                &mut foot.declared.debit_sum,
-            ];
+            let slots = [&mut foot.declared.sum, &mut foot.declared.credit_sum, &mut foot.declared.debit_sum];
             for (slot, text) in slots.into_iter().zip(&self.declared) {
                 let Some(text) = text else { continue };
                 match value::decimal(text, currency) {
@@ -264,10 +239,7 @@ impl Draft {
 
 /// The ways in which an account other than an IBAN is named, over the versions.
 fn names_account(path: &[Tag]) -> bool {
-    matches!(
-        path,
-        [Tag::IBAN | Tag::BBAN | Tag::UPIC] | [Tag::Othr | Tag::PrtryAcct, Tag::Id]
-    )
+    matches!(path, [Tag::IBAN | Tag::BBAN | Tag::UPIC] | [Tag::Othr | Tag::PrtryAcct, Tag::Id])
 }
 
 /// The best name of a bank is its BIC, then its clearing number, then what it calls itself.
@@ -323,26 +295,13 @@ impl BalanceDraft {
     }
 
     fn read(self) -> Result<(Balance, Currency), String> {
-        let (minor, currency) = self
-            .amount
-            .unwrap_or_else(|| Err("the balance has no amount".to_owned()))?;
-        let amount = match self
-            .direction
-            .ok_or("the balance has no direction: CdtDbtInd is missing")?
-        {
+        let (minor, currency) = self.amount.unwrap_or_else(|| Err("the balance has no amount".to_owned()))?;
+        let amount = match self.direction.ok_or("the balance has no direction: CdtDbtInd is missing")? {
             Direction::Credit => minor,
             Direction::Debit => minor.opposite().map_err(|problem| problem.to_string())?,
         };
         let on = self.on.ok_or("the balance has no date")?;
-        Ok((
-            Balance {
-                amount,
-                currency,
-                on,
-                intermediate: false,
-            },
-            currency,
-        ))
+        Ok((Balance { amount, currency, on, intermediate: false }, currency))
     }
 }
 
@@ -391,18 +350,11 @@ impl Balances {
 
     fn closing(&self) -> Option<Balance> {
         let starts = self.opening.or(self.previous).is_some();
-        let interim = if starts {
-            self.interim_last.or(self.interim_first)
-        } else {
-            self.interim_last
-        };
+        let interim = if starts { self.interim_last.or(self.interim_first) } else { self.interim_last };
         self.closing.or(interim.map(intermediate))
     }
 }
 
 fn intermediate(balance: Balance) -> Balance {
-    Balance {
-        intermediate: true,
-        ..balance
-    }
+    Balance { intermediate: true, ..balance }
 }

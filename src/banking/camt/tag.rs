@@ -63,22 +63,10 @@ mod tests {
 
     #[test]
     fn names_are_found_and_others_are_other() {
-        for (name, tag) in [
-            ("Amt", Tag::Amt),
-            ("TtlChrgsAndTaxAmt", Tag::TtlChrgsAndTaxAmt),
-            ("Bal", Tag::Bal),
-        ] {
+        for (name, tag) in [("Amt", Tag::Amt), ("TtlChrgsAndTaxAmt", Tag::TtlChrgsAndTaxAmt), ("Bal", Tag::Bal)] {
             assert_eq!(Tag::of(name.as_bytes()), tag);
         }
-        for name in [
-            "",
-            "amt",
-            "Amt2",
-            "AmtX",
-            "TtlChrgsAndTaxAmtX",
-            "XtlChrgsAndTaxAmt",
-            &"A".repeat(300),
-        ] {
+        for name in ["", "amt", "Amt2", "AmtX", "TtlChrgsAndTaxAmtX", "XtlChrgsAndTaxAmt", &"A".repeat(300)] {
             assert_eq!(Tag::of(name.as_bytes()), Tag::Other, "{name}");
         }
     }

@@ -21,18 +21,12 @@ pub(super) fn amount(text: &str, mark: &CurrencyMark) -> Amount {
         CurrencyMark::Known(currency) => *currency,
         CurrencyMark::Absent => return Err("the amount has no currency: the attribute Ccy is missing".to_owned()),
         CurrencyMark::Unknown(code) => {
-            return Err(format!(
-                "the amount's currency \"{}\" is not in ISO 4217",
-                shortened(code)
-            ));
+            return Err(format!("the amount's currency \"{}\" is not in ISO 4217", shortened(code)));
         }
     };
     let minor = decimal(text, currency)?;
     if minor.0 < 0 {
-        return Err(format!(
-            "the amount {} is negative: the direction belongs in CdtDbtInd",
-            shortened(text)
-        ));
+        return Err(format!("the amount {} is negative: the direction belongs in CdtDbtInd", shortened(text)));
     }
     Ok((minor, currency))
 }
@@ -56,13 +50,7 @@ pub(super) fn date(text: &str) -> Option<NaiveDate> {
     let day = text.get(..10)?;
     let bytes = day.as_bytes();
     let number = |range: std::ops::Range<usize>| day.get(range).and_then(|d| d.parse::<u32>().ok());
-    let shaped = bytes.iter().enumerate().all(|(i, b)| {
-        if i == 4 || i == 7 {
-            *b == b'-'
-        } else {
-            b.is_ascii_digit()
-        }
-    });
+    let shaped = bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
     if !shaped {
         return None;
     }
@@ -103,11 +91,7 @@ pub(super) fn reference(text: &str) -> Option<String> {
 
 /// For messages.
 pub(super) fn shortened(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        text.chars().take(40).chain("...".chars()).collect()
-    }
+    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).chain("...".chars()).collect() }
 }
 
 #[cfg(test)]
@@ -121,15 +105,9 @@ mod tests {
     #[test]
     fn decimals_are_those_of_xml_schema() {
         let known = CurrencyMark::Known(eur());
-        for (text, minor) in [
-            ("12.5", 1250),
-            (".5", 50),
-            ("5.", 500),
-            ("+5", 500),
-            ("0", 0),
-            ("18.150", 1815),
-            ("007", 700),
-        ] {
+        for (text, minor) in
+            [("12.5", 1250), (".5", 50), ("5.", 500), ("+5", 500), ("0", 0), ("18.150", 1815), ("007", 700)]
+        {
             assert_eq!(amount(text, &known), Ok((Minor(minor), eur())), "{text}");
         }
         for text in ["", ".", "-5", "1,00", "1e3", "12.345", "+-5", "++5"] {
@@ -142,23 +120,10 @@ mod tests {
     #[test]
     fn a_date_is_the_day_as_written() {
         let day = NaiveDate::from_ymd_opt(2014, 12, 31);
-        for text in [
-            "2014-12-31",
-            "2014-12-31Z",
-            "2014-12-31T23:59:59-10:00",
-            "2014-12-31+01:00",
-        ] {
+        for text in ["2014-12-31", "2014-12-31Z", "2014-12-31T23:59:59-10:00", "2014-12-31+01:00"] {
             assert_eq!(date(text), day, "{text}");
         }
-        for text in [
-            "",
-            "2014-13-31",
-            "2014-02-30",
-            "31.12.2014",
-            "2014/12/31",
-            "+014-12-31",
-            "2014-1é-31",
-        ] {
+        for text in ["", "2014-13-31", "2014-02-30", "31.12.2014", "2014/12/31", "+014-12-31", "2014-1é-31"] {
             assert_eq!(date(text), None, "{text}");
         }
     }

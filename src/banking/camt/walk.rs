@@ -42,12 +42,16 @@ pub(super) struct Walk {
 impl Walk {
     /// The path below the message's element.
     fn inside(&self) -> &[Tag] {
-        self.message_depth
-            .and_then(|depth| self.path.get(depth..))
-            .unwrap_or_default()
+        self.message_depth.and_then(|depth| self.path.get(depth..)).unwrap_or_default()
     }
 
-    pub(super) fn open(&mut self, start: &BytesStart, line: u64, at: u64, ready: &mut VecDeque<Event>) -> Result<(), String> {
+    pub(super) fn open(
+        &mut self,
+        start: &BytesStart,
+        line: u64,
+        at: u64,
+        ready: &mut VecDeque<Event>,
+    ) -> Result<(), String> {
         if self.path.len() >= DEPTH_LIMIT {
             return Err(format!("elements nest deeper than {DEPTH_LIMIT}"));
         }
@@ -101,9 +105,8 @@ impl Walk {
         let other = message_name(name);
         if !is_message && (self.path.last() == Some(&Tag::Document) || other.is_some()) {
             let known = self.message.version.clone().filter(|v| !v.starts_with("camt.053"));
-            let what = known
-                .or(other.map(str::to_owned))
-                .unwrap_or_else(|| format!("message \"{}\"", value::shortened(name)));
+            let what =
+                known.or(other.map(str::to_owned)).unwrap_or_else(|| format!("message \"{}\"", value::shortened(name)));
             // Elements of a foreign message may bear the names of others; one message is told once.
             if !self.foreign || self.path.last() == Some(&Tag::Document) {
                 ready.push_back(Event::Problem(Problem {
@@ -167,13 +170,7 @@ impl Walk {
             [Tag::Stmt, path @ ..] => {
                 let problem = self.statement.as_mut().and_then(|s| s.take(path, text, &mark));
                 if let Some(problem) = problem {
-                    self.tell(
-                        Problem {
-                            at: format!("line {line}, {}", after_line(&problem.at)),
-                            ..problem
-                        },
-                        ready,
-                    );
+                    self.tell(Problem { at: format!("line {line}, {}", after_line(&problem.at)), ..problem }, ready);
                 }
             }
             [Tag::GrpHdr, path @ ..] => self.message.take(path, text),
@@ -260,11 +257,7 @@ impl Walk {
     /// The `Ccy` attribute; a currency is looked up once.
     fn currency_mark(&mut self, start: &BytesStart) -> CurrencyMark {
         let mut attributes = start.attributes();
-        let found = attributes
-            .with_checks(false)
-            .take(ATTRIBUTE_LIMIT)
-            .flatten()
-            .find(|a| a.key.as_ref() == "Ccy");
+        let found = attributes.with_checks(false).take(ATTRIBUTE_LIMIT).flatten().find(|a| a.key.as_ref() == "Ccy");
         let Some(attribute) = found else {
             return CurrencyMark::Absent;
         };
@@ -291,26 +284,17 @@ fn begin(statement: &mut statement::Draft, line_currency: Option<Currency>, read
 /// Trims the text and makes blanks of what no name or text should hold: line ends from pretty printing, control characters.
 fn clean(text: &mut String) -> &str {
     if text.bytes().any(|b| b < b' ') || text.contains('\u{7f}') {
-        *text = text
-            .split(|c: char| c.is_control())
-            .map(str::trim)
-            .filter(|s| !s.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
+        *text =
+            text.split(|c: char| c.is_control()).map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
     }
     text.trim()
 }
 
 /// `camt.053.001.08` out of a namespace, a schema location or a header.
 fn version_in(text: &str) -> Option<String> {
-    let from = text
-        .find("camt.")
-        .or_else(|| text.find("pain."))
-        .or_else(|| text.find("pacs."))?;
+    let from = text.find("camt.").or_else(|| text.find("pain.")).or_else(|| text.find("pacs."))?;
     let rest = text.get(from..)?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '.')
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len());
     let name = rest.get(..end)?;
     Some(name.strip_suffix(".xsd").unwrap_or(name).to_owned())
 }

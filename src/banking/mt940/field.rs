@@ -17,11 +17,7 @@ pub(super) struct Account {
 /// stands on a line of its own.
 pub(super) fn account(lines: &[String]) -> Account {
     let first = lines.first().map_or("", |line| line.trim());
-    let mut parts: Vec<&str> = first
-        .split('/')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect();
+    let mut parts: Vec<&str> = first.split('/').map(str::trim).filter(|part| !part.is_empty()).collect();
     let mut found = Account::default();
     if parts.len() > 1
         && let Some(currency) = parts.last().and_then(|last| last.parse().ok())
@@ -34,10 +30,7 @@ pub(super) fn account(lines: &[String]) -> Account {
         [account] => (None, *account),
         [servicer, .., account] => (Some((*servicer).to_owned()), *account),
     };
-    let bic = lines
-        .get(1)
-        .map(|line| line.trim().to_owned())
-        .filter(|line| !line.is_empty());
+    let bic = lines.get(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
     found.servicer = servicer.or(bic);
     let (account, suffix) = without_currency(account);
     found.currency = found.currency.or(suffix);
@@ -51,10 +44,7 @@ fn without_currency(text: &str) -> (&str, Option<Currency>) {
     let Some((account, suffix)) = text.len().checked_sub(3).and_then(|at| text.split_at_checked(at)) else {
         return (text, None);
     };
-    let behind = account
-        .chars()
-        .last()
-        .is_some_and(|c| c.is_ascii_digit() || c.is_whitespace());
+    let behind = account.chars().last().is_some_and(|c| c.is_ascii_digit() || c.is_whitespace());
     match suffix.parse() {
         Ok(currency) if behind => (account.trim_end(), Some(currency)),
         _ => (text, None),
@@ -65,10 +55,7 @@ fn without_currency(text: &str) -> (&str, Option<Currency>) {
 pub(super) fn number(text: &str) -> (Option<u64>, Option<u32>) {
     let mut parts = text.split('/').map(str::trim);
     let number = parts.next().and_then(|n| n.parse().ok());
-    (
-        number,
-        parts.next().and_then(|p| p.parse().ok()).filter(|page| *page > 0),
-    )
+    (number, parts.next().and_then(|p| p.parse().ok()).filter(|page| *page > 0))
 }
 
 /// Reads `C110522EUR3236,28`; a day that its month does not have is clamped and told as a note.
@@ -83,20 +70,10 @@ pub(super) fn balance(text: &str, intermediate: bool) -> Result<(Balance, Option
     let (day, rest) = rest.split_at_checked(6).ok_or("it has no date")?;
     let (on, note) = date(day)?;
     let (code, amount) = rest.split_at_checked(3).ok_or("it has no currency")?;
-    let currency: Currency = code
-        .parse()
-        .map_err(|problem: crate::money::Problem| problem.to_string())?;
+    let currency: Currency = code.parse().map_err(|problem: crate::money::Problem| problem.to_string())?;
     let minor = amount_of(amount, currency)?;
     let amount = if credit { minor } else { Minor(-minor.0) };
-    Ok((
-        Balance {
-            amount,
-            currency,
-            on,
-            intermediate,
-        },
-        note,
-    ))
+    Ok((Balance { amount, currency, on, intermediate }, note))
 }
 
 /// What `:61:` says.
@@ -149,16 +126,9 @@ pub(super) fn entry(lines: &[String], currency: Currency) -> Result<Entry, Strin
     let amount = amount_of(digits, currency)?;
     let rest = rest.trim_start();
     let (kind, rest) = kind(rest);
-    let (owner, bank) = rest
-        .split_once("//")
-        .map_or((rest, None), |(owner, bank)| (owner, Some(bank)));
+    let (owner, bank) = rest.split_once("//").map_or((rest, None), |(owner, bank)| (owner, Some(bank)));
     let (owner, name) = without_name(owner);
-    let supplement = lines
-        .iter()
-        .skip(1)
-        .map(|line| line.trim().to_owned())
-        .filter(|line| !line.is_empty())
-        .collect();
+    let supplement = lines.iter().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
     Ok(Entry {
         valued_on,
         booked_on,
@@ -181,18 +151,14 @@ fn entry_date(rest: &mut &str, valued_on: NaiveDate, notes: &mut Vec<String>) ->
     if digits.len() != 4 {
         *rest = rest.trim_start();
         if !digits.is_empty() {
-            notes.push(format!(
-                "the entry date \"{digits}\" is not of the form MMDD; the value date is taken"
-            ));
+            notes.push(format!("the entry date \"{digits}\" is not of the form MMDD; the value date is taken"));
         }
         return None;
     }
     let month = digits.get(..2).and_then(|m| m.parse().ok()).unwrap_or(0);
     let day = digits.get(2..).and_then(|d| d.parse().ok()).unwrap_or(0);
     let years = [valued_on.year(), valued_on.year() - 1, valued_on.year() + 1];
-    let exact = years
-        .iter()
-        .filter_map(|year| NaiveDate::from_ymd_opt(*year, month, day));
+    let exact = years.iter().filter_map(|year| NaiveDate::from_ymd_opt(*year, month, day));
     let nearest = exact.min_by_key(|date| date.signed_duration_since(valued_on).num_days().abs());
     // The 29th of February exists in one of four years: only a near one is meant.
     if let Some(date) = nearest.filter(|date| date.signed_duration_since(valued_on).num_days().abs() < 190) {
@@ -204,9 +170,7 @@ fn entry_date(rest: &mut &str, valued_on: NaiveDate, notes: &mut Vec<String>) ->
             Some(date)
         }
         None => {
-            notes.push(format!(
-                "the entry date \"{digits}\" is not of the form MMDD; the value date is taken"
-            ));
+            notes.push(format!("the entry date \"{digits}\" is not of the form MMDD; the value date is taken"));
             None
         }
     }
@@ -260,20 +224,14 @@ fn without_name(owner: &str) -> (&str, Option<String>) {
 /// A reference, unless it says that there is none or only where it stands.
 fn reference(text: &str) -> Option<String> {
     let text = text.trim();
-    let pointers = [
-        "", "N", "NONREF", "EREF", "EREF+", "PREF", "MARF", "MREF", "KREF", "KREF+",
-    ];
+    let pointers = ["", "N", "NONREF", "EREF", "EREF+", "PREF", "MARF", "MREF", "KREF", "KREF+"];
     (!pointers.contains(&text)).then(|| text.to_owned())
 }
 
 /// Takes up to `most` characters that fit.
 fn take<'a>(rest: &mut &'a str, most: usize, fits: impl Fn(char) -> bool) -> &'a str {
-    let end = rest
-        .char_indices()
-        .take(most)
-        .take_while(|(_, c)| fits(*c))
-        .last()
-        .map_or(0, |(at, c)| at + c.len_utf8());
+    let end =
+        rest.char_indices().take(most).take_while(|(_, c)| fits(*c)).last().map_or(0, |(at, c)| at + c.len_utf8());
     let (taken, after) = rest.split_at(end);
     *rest = after;
     taken
@@ -303,20 +261,10 @@ mod tests {
             ("DE12345678900022805304", None, "DE12345678900022805304", None),
             ("45050050/76198810", Some("45050050"), "76198810", None),
             ("BPHKPLPK/320000546101", Some("BPHKPLPK"), "320000546101", None),
-            (
-                "UBRTHUHB/123456789150ABC002/HUF",
-                Some("UBRTHUHB"),
-                "123456789150ABC002",
-                Some("HUF"),
-            ),
+            ("UBRTHUHB/123456789150ABC002/HUF", Some("UBRTHUHB"), "123456789150ABC002", Some("HUF")),
             ("1291.99.348EUR", None, "1291.99.348", Some("EUR")),
             ("NL34RABO0142623393 EUR", None, "NL34RABO0142623393", Some("EUR")),
-            (
-                "GB29 NWBK 6016 1331 9268 19\nNWBKGB2L",
-                Some("NWBKGB2L"),
-                "GB29NWBK60161331926819",
-                None,
-            ),
+            ("GB29 NWBK 6016 1331 9268 19\nNWBKGB2L", Some("NWBKGB2L"), "GB29NWBK60161331926819", None),
             ("808XXXXXX292", None, "808XXXXXX292", None),
             ("KY99ABCEUR", None, "KY99ABCEUR", None),
         ];
@@ -345,20 +293,9 @@ mod tests {
         ];
         for (text, direction, reversal) in cases {
             let entry = read(text).unwrap();
-            assert_eq!(
-                (entry.direction, entry.reversal, entry.amount),
-                (direction, reversal, Minor(1000)),
-                "{text}"
-            );
+            assert_eq!((entry.direction, entry.reversal, entry.amount), (direction, reversal, Minor(1000)), "{text}");
         }
-        for text in [
-            "2603020302X10,",
-            "2603020302",
-            "2613020302C10,",
-            "26030C10,",
-            "",
-            "2603020302CEUR",
-        ] {
+        for text in ["2603020302X10,", "2603020302", "2613020302C10,", "26030C10,", "", "2603020302CEUR"] {
             assert!(read(text).is_err(), "{text}");
         }
     }
@@ -386,20 +323,10 @@ mod tests {
     fn references_and_supplements_are_told_apart() {
         let cases = [
             ("260302C1,NTRFNONREF//BANK-1", None, Some("BANK-1"), None),
-            (
-                "260302C1,NTRFOWN/1//BANK//2\nmore",
-                Some("OWN/1"),
-                Some("BANK//2"),
-                None,
-            ),
+            ("260302C1,NTRFOWN/1//BANK//2\nmore", Some("OWN/1"), Some("BANK//2"), None),
             ("260302C1,NONREF", None, None, None),
             ("260302C1,//19239782213", None, Some("19239782213"), None),
-            (
-                "260302C1,N0600733959555      T-MOBILE BV    ",
-                Some("0733959555"),
-                None,
-                Some("T-MOBILE BV"),
-            ),
+            ("260302C1,N0600733959555      T-MOBILE BV    ", Some("0733959555"), None, Some("T-MOBILE BV")),
             ("260302C12,35 NRTIKREF+//201602", None, Some("201602"), None),
             ("260302C1,NSTON", None, None, None),
         ];

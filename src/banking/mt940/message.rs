@@ -3,12 +3,13 @@
 use super::field::{self, Account};
 use super::narrative::{self, Story};
 use super::value;
+use super::{FIELD_LIMIT, Field};
 use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Severity, Status};
 use crate::money::Currency;
 use std::collections::VecDeque;
 
 /// How many entries wait for a currency that only the closing balance gives.
-const WAITING_LIMIT: usize = 10_000;
+const WAITING_LIMIT: usize = 1000;
 
 /// A message that is being read.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ struct EntryFields {
     line: u64,
     booked: Vec<String>,
     story: Vec<String>,
+    /// Bytes of the narratives.
+    size: usize,
+    overlong: bool,
 }
 
 impl Draft {
@@ -78,22 +82,23 @@ impl Draft {
     }
 
     /// Takes a field.
-    pub(super) fn take(&mut self, tag: &str, line: u64, lines: Vec<String>, ready: &mut VecDeque<Event>) {
+    pub(super) fn take(&mut self, field: Field, ready: &mut VecDeque<Event>) {
+        let Field { tag, line, lines, size, overlong } = field;
         let first = lines.first().map_or("", |line| line.trim()).to_owned();
         match tag {
             "61" => {
                 self.end_entry(ready);
-                self.entry = Some(EntryFields {
-                    line,
-                    booked: lines,
-                    story: Vec::new(),
-                });
+                self.entry = Some(EntryFields { line, booked: lines, story: Vec::new(), size: 0, overlong });
                 return;
             }
             // A narrative behind a balance is the statement's.
             "86" => {
                 if let Some(entry) = &mut self.entry {
-                    entry.story.extend(lines);
+                    entry.size += size;
+                    entry.overlong |= overlong || entry.size > FIELD_LIMIT;
+                    if entry.size <= FIELD_LIMIT {
+                        entry.story.extend(lines);
+                    }
                 }
                 return;
             }
@@ -156,24 +161,17 @@ impl Draft {
         self.begin(ready);
         let ordinal = self.foot.line_count;
         self.foot.line_count += 1;
-        let at = format!(
-            "line {}, statement {}, :61: {}",
-            entry.line,
-            self.index + 1,
-            ordinal + 1
-        );
+        let at = format!("line {}, statement {}, :61: {}", entry.line, self.index + 1, ordinal + 1);
         let mut tell = |problem: String, severity: Severity| {
-            ready.push_back(Event::Problem(Problem {
-                statement: Some(self.index),
-                at: at.clone(),
-                problem,
-                severity,
-            }));
+            ready.push_back(Event::Problem(Problem { statement: Some(self.index), at: at.clone(), problem, severity }));
         };
         let read = match field::entry(&entry.booked, currency) {
             Ok(read) => read,
             Err(problem) => return tell(problem, Severity::Grave),
         };
+        if entry.overlong {
+            tell("the text of the entry is too long; its end was left out".to_owned(), Severity::Note);
+        }
         for note in &read.notes {
             tell(note.clone(), Severity::Note);
         }
@@ -229,12 +227,7 @@ impl Draft {
         let mut problems = std::mem::take(&mut self.early);
         let mut grave = |problem: &str| {
             let problem = problem.to_owned();
-            problems.push(Problem {
-                statement: Some(self.index),
-                at: at.clone(),
-                problem,
-                severity: Severity::Grave,
-            });
+            problems.push(Problem { statement: Some(self.index), at: at.clone(), problem, severity: Severity::Grave });
         };
         if head.account.is_none() {
             grave("the statement does not say of which account it is: :25: is missing");
@@ -249,10 +242,7 @@ impl Draft {
     /// The message is complete.
     pub(super) fn end(mut self, ready: &mut VecDeque<Event>) {
         self.settle(ready);
-        let foot = Foot {
-            closing: self.closing,
-            ..self.foot
-        };
+        let foot = Foot { closing: self.closing, ..self.foot };
         ready.push_back(Event::End(Box::new(foot)));
     }
 
@@ -262,12 +252,7 @@ impl Draft {
         let problem = format!("the statement is not complete: its file cannot be read beyond line {line}");
         let at = format!("line {}, statement {}", self.line, self.index + 1);
         let statement = Some(self.index);
-        ready.push_back(Event::Problem(Problem {
-            statement,
-            at,
-            problem,
-            severity: Severity::Grave,
-        }));
+        ready.push_back(Event::Problem(Problem { statement, at, problem, severity: Severity::Grave }));
     }
 
     /// The file ends within the closing balance, whose last digits may be missing: without an opening balance nothing
@@ -291,7 +276,7 @@ impl Draft {
             self.tell(
                 at,
                 "61",
-                format!("{unread} entries have no currency"),
+                format!("{unread} lines cannot be read, since no currency is known"),
                 Severity::Grave,
                 ready,
             );
@@ -305,12 +290,7 @@ impl Draft {
     /// Tells at once, or behind the head when that was not given out yet.
     fn tell(&mut self, line: u64, tag: &str, problem: String, severity: Severity, ready: &mut VecDeque<Event>) {
         let at = format!("line {line}, statement {}, :{tag}:", self.index + 1);
-        let problem = Problem {
-            statement: Some(self.index),
-            at,
-            problem,
-            severity,
-        };
+        let problem = Problem { statement: Some(self.index), at, problem, severity };
         if self.begun {
             ready.push_back(Event::Problem(problem));
         } else {
@@ -320,12 +300,7 @@ impl Draft {
 }
 
 fn into_line(read: field::Entry, story: Story, currency: Currency, position: u64, at: String) -> Line {
-    let Story {
-        mut detail,
-        code,
-        info,
-        text_key,
-    } = story;
+    let Story { mut detail, code, info, text_key } = story;
     let mut infos: Vec<String> = info.into_iter().collect();
     detail.amount = Some(read.amount);
     for supplement in read.supplement {
@@ -333,10 +308,7 @@ fn into_line(read: field::Entry, story: Story, currency: Currency, position: u64
     }
     if let Some(name) = read.name {
         // The reference before a padded name is the other party's account.
-        let account = read
-            .owner_ref
-            .as_deref()
-            .filter(|r| r.bytes().skip(1).all(|b| b.is_ascii_digit()));
+        let account = read.owner_ref.as_deref().filter(|r| r.bytes().skip(1).all(|b| b.is_ascii_digit()));
         detail.counterparty_account = detail.counterparty_account.or(account.map(str::to_owned));
         detail.counterparty_name = detail.counterparty_name.or(Some(name));
     }

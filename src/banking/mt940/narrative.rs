@@ -46,11 +46,7 @@ fn joined(lines: &[String]) -> String {
         if !full && !cut_code {
             text.push('\n');
         }
-        text.push_str(if line.chars().count() >= LINE_FULL {
-            line
-        } else {
-            line.trim_end()
-        });
+        text.push_str(if line.chars().count() >= LINE_FULL { line } else { line.trim_end() });
         full = line.chars().count() >= LINE_FULL;
     }
     text
@@ -72,10 +68,7 @@ fn german(text: &str) -> Option<(Option<&str>, char, &str)> {
     if rest.trim().is_empty() {
         return code.map(|code| (Some(code), '?', ""));
     }
-    let separator = rest
-        .chars()
-        .next()
-        .filter(|c| "?><^~+@|;#$%&!*=`".contains(*c) || *c == '\u{a7}')?;
+    let separator = rest.chars().next().filter(|c| "?><^~+@|;#$%&!*=`".contains(*c) || *c == '\u{a7}')?;
     next_subfield(rest, separator).filter(|(at, _)| *at == 0)?;
     Some((code, separator, rest))
 }
@@ -84,20 +77,13 @@ fn german(text: &str) -> Option<(Option<&str>, char, &str)> {
 fn next_subfield(text: &str, separator: char) -> Option<(usize, u8)> {
     text.match_indices(separator).find_map(|(at, mark)| {
         let digits = text.get(at + mark.len()..at + mark.len() + 2)?;
-        let number = digits
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| digits.parse::<u8>().ok())
-            .flatten()?;
+        let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u8>().ok()).flatten()?;
         matches!(number, 0 | 10 | 20..=38 | 60..=65).then_some((at, number))
     })
 }
 
 fn subfields(code: Option<&str>, separator: char, mut rest: &str, currency: Currency) -> Story {
-    let mut story = Story {
-        code: code.map(str::to_owned),
-        ..Story::default()
-    };
+    let mut story = Story { code: code.map(str::to_owned), ..Story::default() };
     let mut purpose = Parts::default();
     let mut name = Parts::default();
     let (mut account, mut iban) = (None, None);
@@ -170,11 +156,7 @@ impl Parts {
         for sign in ['+', ':'] {
             let mut found: Vec<(usize, usize, &'static str)> = SEPA
                 .iter()
-                .flat_map(|tag| {
-                    self.text
-                        .match_indices(tag)
-                        .map(move |(at, _)| (at, at + tag.len() + 1, *tag))
-                })
+                .flat_map(|tag| self.text.match_indices(tag).map(move |(at, _)| (at, at + tag.len() + 1, *tag)))
                 .filter(|(at, end, _)| self.text.get(end - 1..*end) == Some(&sign.to_string()) && self.begins_word(*at))
                 .collect();
             found.sort_unstable();
@@ -219,9 +201,8 @@ impl Parts {
     }
 }
 
-const SEPA: [&str; 13] = [
-    "EREF", "KREF", "MREF", "CRED", "DEBT", "SVWZ", "ABWA", "ABWE", "COAM", "OAMT", "IBAN", "BIC", "PURP",
-];
+const SEPA: [&str; 13] =
+    ["EREF", "KREF", "MREF", "CRED", "DEBT", "SVWZ", "ABWA", "ABWE", "COAM", "OAMT", "IBAN", "BIC", "PURP"];
 
 /// Codes between slashes that end the value before them; any other slash belongs to the value.
 pub(in crate::banking) const KNOWN: [&str; 29] = [
@@ -252,15 +233,10 @@ fn slash_codes(text: &str, currency: Currency) -> Option<Story> {
     let mut from = first;
     while let Some((_, start, code)) = next_code(text, from) {
         // The slash that ends one code may begin the next, as in `/BENM//NAME/`.
-        let end = next_code(text, start - 1)
-            .or_else(|| next_code(text, start))
-            .map_or(text.len(), |(at, ..)| at.max(start));
+        let end =
+            next_code(text, start - 1).or_else(|| next_code(text, start)).map_or(text.len(), |(at, ..)| at.max(start));
         let value = text.get(start..end).unwrap_or_default();
-        from = if next_code(text, start - 1).is_some_and(|(at, ..)| at == start - 1) {
-            start - 1
-        } else {
-            end
-        };
+        from = if next_code(text, start - 1).is_some_and(|(at, ..)| at == start - 1) { start - 1 } else { end };
         let value = if from < start { "" } else { value };
         match code {
             "ULTC" | "ULTD" | "ULTB" => ultimate = true,
@@ -316,10 +292,7 @@ fn take_code(story: &mut Story, code: &str, value: &str, ultimate: bool, free: &
 
 /// `/BENM/account` with the name and a text on lines of their own, as banks without subcodes write it.
 fn party(detail: &mut Detail, value: &str, free: &mut Vec<String>) {
-    let mut lines = value
-        .split('\n')
-        .map(|line| line.trim().trim_start_matches('/'))
-        .filter(|line| !line.is_empty());
+    let mut lines = value.split('\n').map(|line| line.trim().trim_start_matches('/')).filter(|line| !line.is_empty());
     let Some(first) = lines.next() else { return };
     let is_account = first.bytes().any(|b| b.is_ascii_digit()) && first.bytes().all(|b| b.is_ascii_alphanumeric());
     let name = if is_account {
@@ -346,18 +319,14 @@ fn remittance(detail: &mut Detail, value: &str) {
         detail.creditor_reference = structured.rsplit('/').find(|part| !part.is_empty()).and_then(compact);
         return;
     }
-    let plain = value
-        .strip_prefix("USTD/")
-        .map_or(value, |rest| rest.trim_start_matches('/'));
+    let plain = value.strip_prefix("USTD/").map_or(value, |rest| rest.trim_start_matches('/'));
     detail.remittance = text(plain);
 }
 
 /// Plain text. Some banks begin it with the other party's IBAN and name on the first line.
 fn plain(glued: &str, lines: &[String]) -> Story {
     let mut story = Story::default();
-    let unstructured = glued
-        .strip_prefix("999")
-        .filter(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
+    let unstructured = glued.strip_prefix("999").filter(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
     let mut lines = lines.to_vec();
     if unstructured.is_some()
         && let Some(first) = lines.first_mut()

@@ -23,24 +23,14 @@ pub(super) fn clamped(year: i32, month: u32, day: u32) -> Option<(NaiveDate, Opt
     if !(29..=31).contains(&day) {
         return None;
     }
-    let date = (28..day)
-        .rev()
-        .find_map(|day| NaiveDate::from_ymd_opt(year, month, day))?;
-    Some((
-        date,
-        Some(format!("{year}-{month:02} has no day {day}; {date} is taken")),
-    ))
+    let date = (28..day).rev().find_map(|day| NaiveDate::from_ymd_opt(year, month, day))?;
+    Some((date, Some(format!("{year}-{month:02} has no day {day}; {date} is taken"))))
 }
 
 /// Reads an amount as banks write it: `500`, `500,`, `0,7`, `1.234,56`, `000000001147.95`; no sign.
 pub(super) fn amount_of(text: &str, currency: Currency) -> Result<Minor, String> {
     let text = text.trim();
-    let wrong = || {
-        format!(
-            "\"{}\" is no amount: digits and a decimal comma are meant",
-            shortened(text)
-        )
-    };
+    let wrong = || format!("\"{}\" is no amount: digits and a decimal comma are meant", shortened(text));
     if !text.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'.') || !text.bytes().any(|b| b.is_ascii_digit())
     {
         return Err(wrong());
@@ -54,10 +44,7 @@ pub(super) fn amount_of(text: &str, currency: Currency) -> Result<Minor, String>
         (None, dot) => dot,
     };
     let (whole, fraction) = match decimal {
-        Some(at) => (
-            text.get(..at).unwrap_or_default(),
-            text.get(at + 1..).unwrap_or_default(),
-        ),
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
         None => (text, ""),
     };
     let digits: String = whole.chars().filter(char::is_ascii_digit).collect();
@@ -68,21 +55,13 @@ pub(super) fn amount_of(text: &str, currency: Currency) -> Result<Minor, String>
         return Err(wrong());
     }
     let whole = if digits.is_empty() { "0" } else { &digits };
-    let plain = if fraction.is_empty() {
-        whole.to_owned()
-    } else {
-        format!("{whole}.{fraction}")
-    };
+    let plain = if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") };
     Minor::parse(&plain, currency).map_err(|problem| problem.to_string())
 }
 
 /// For messages.
 pub(super) fn shortened(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        text.chars().take(40).chain("...".chars()).collect()
-    }
+    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).chain("...".chars()).collect() }
 }
 
 #[cfg(test)]
@@ -111,18 +90,7 @@ mod tests {
         for (text, minor) in cases {
             assert_eq!(amount_of(text, eur()), Ok(Minor(minor)), "{text}");
         }
-        for text in [
-            "",
-            ",",
-            "-5",
-            "11 27421,94",
-            "1,2,3",
-            "1.2.3",
-            "12.34,56",
-            "1e3",
-            "12,345",
-            "١",
-        ] {
+        for text in ["", ",", "-5", "11 27421,94", "1,2,3", "1.2.3", "12.34,56", "1e3", "12,345", "١"] {
             assert!(amount_of(text, eur()).is_err(), "{text}");
         }
         assert_eq!(amount_of("1.234", "KWD".parse().unwrap()), Ok(Minor(1234)));

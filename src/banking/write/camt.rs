@@ -116,18 +116,11 @@ impl<W: Write> Camt053<W> {
 
     fn balance(&mut self, code: &str, balance: Balance) -> io::Result<()> {
         let xml = &mut self.xml;
-        let direction = if balance.amount.0 < 0 {
-            Direction::Debit
-        } else {
-            Direction::Credit
-        };
+        let direction = if balance.amount.0 < 0 { Direction::Debit } else { Direction::Credit };
         xml.raw("<Bal><Tp><CdOrPrtry>")?;
         xml.leaf("Cd", code)?;
         xml.raw("</CdOrPrtry></Tp>")?;
-        xml.amount(
-            &balance.amount.to_text(balance.currency).replace('-', ""),
-            balance.currency,
-        )?;
+        xml.amount(&balance.amount.to_text(balance.currency).replace('-', ""), balance.currency)?;
         xml.leaf("CdtDbtInd", mark(direction))?;
         xml.day("Dt", balance.on)?;
         xml.raw("</Bal>")
@@ -135,11 +128,7 @@ impl<W: Write> Camt053<W> {
 
     fn totals(&mut self, totals: Totals, currency: Currency) -> io::Result<()> {
         let groups = [
-            (
-                "TtlNtries",
-                totals.credit_count + totals.debit_count,
-                totals.credit_sum + totals.debit_sum,
-            ),
+            ("TtlNtries", totals.credit_count + totals.debit_count, totals.credit_sum + totals.debit_sum),
             ("TtlCdtNtries", totals.credit_count, totals.credit_sum),
             ("TtlDbtNtries", totals.debit_count, totals.debit_sum),
         ];
@@ -187,8 +176,7 @@ impl<W: Write> Camt053<W> {
             }
             self.xml.raw("</NtryDtls>")?;
         }
-        self.xml
-            .optional("AddtlNtryInf", entry.info.as_deref().map(|info| cut(info, 500)))?;
+        self.xml.optional("AddtlNtryInf", entry.info.as_deref().map(|info| cut(info, 500)))?;
         self.xml.raw("</Ntry>\n")
     }
 

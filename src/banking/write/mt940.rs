@@ -34,12 +34,7 @@ pub fn mt940<E: Borrow<Entry>>(
         None => statement.account.clone(),
     };
     let (page, _) = statement.page.unwrap_or((1, true));
-    write!(
-        out,
-        ":20:{}\r\n:25:{account}\r\n:28C:{:05}/{page:03}\r\n",
-        cut(&statement.id, 16),
-        statement.number
-    )?;
+    write!(out, ":20:{}\r\n:25:{account}\r\n:28C:{:05}/{page:03}\r\n", cut(&statement.id, 16), statement.number)?;
     if let Some(opening) = statement.opening {
         balance(out, "60", opening)?;
     }
@@ -60,22 +55,13 @@ fn balance(out: &mut impl Write, tag: &str, balance: Balance) -> io::Result<()> 
     let letter = if balance.intermediate { 'M' } else { 'F' };
     let mark = if balance.amount.0 < 0 { 'D' } else { 'C' };
     let amount = comma(balance.amount, balance.currency).replace('-', "");
-    write!(
-        out,
-        ":{tag}{letter}:{mark}{}{}{amount}\r\n",
-        balance.on.format("%y%m%d"),
-        balance.currency
-    )
+    write!(out, ":{tag}{letter}:{mark}{}{}{amount}\r\n", balance.on.format("%y%m%d"), balance.currency)
 }
 
 /// An amount always has its decimal comma.
 fn comma(amount: Minor, currency: Currency) -> String {
     let text = amount.to_text(currency);
-    if text.contains('.') {
-        text.replace('.', ",")
-    } else {
-        format!("{text},")
-    }
+    if text.contains('.') { text.replace('.', ",") } else { format!("{text},") }
 }
 
 fn booking(out: &mut impl Write, entry: &Entry, currency: Currency) -> io::Result<()> {
@@ -87,17 +73,10 @@ fn booking(out: &mut impl Write, entry: &Entry, currency: Currency) -> io::Resul
         (Direction::Credit, true) => "RD",
     };
     let (kind, _) = code(entry);
-    let owner = entry
-        .owner_ref
-        .as_deref()
-        .map_or("NONREF", |reference| cut(reference, 16));
+    let owner = entry.owner_ref.as_deref().map_or("NONREF", |reference| cut(reference, 16));
     let valued = entry.valued_on.format("%y%m%d");
     let booked = entry.booked_on.format("%m%d");
-    write!(
-        out,
-        ":61:{valued}{booked}{mark}{}{kind}{owner}",
-        comma(entry.amount, currency)
-    )?;
+    write!(out, ":61:{valued}{booked}{mark}{}{kind}{owner}", comma(entry.amount, currency))?;
     if let Some(reference) = &entry.bank_ref {
         write!(out, "//{}", cut(reference, 16))?;
     }
@@ -110,13 +89,10 @@ fn booking(out: &mut impl Write, entry: &Entry, currency: Currency) -> io::Resul
 
 /// The type of four letters and the GVC.
 fn code(entry: &Entry) -> (&str, Option<&str>) {
-    let (kind, gvc) = entry
-        .code
-        .as_deref()
-        .map_or(("NMSC", None), |code| match code.split_once('/') {
-            Some((kind, gvc)) => (kind, Some(gvc)),
-            None => (code, None),
-        });
+    let (kind, gvc) = entry.code.as_deref().map_or(("NMSC", None), |code| match code.split_once('/') {
+        Some((kind, gvc)) => (kind, Some(gvc)),
+        None => (code, None),
+    });
     let is_kind =
         kind.len() == 4 && kind.starts_with(['N', 'S', 'F']) && kind.bytes().all(|b| b.is_ascii_alphanumeric());
     let is_gvc = |gvc: &&str| gvc.len() == 3 && gvc.bytes().all(|b| b.is_ascii_digit());
@@ -139,11 +115,7 @@ fn narrative(out: &mut impl Write, dialect: Dialect, entry: &Entry) -> io::Resul
             let count = entry.details.len();
             let payment_info_id = entry.details.first().and_then(|d| d.payment_info_id.clone());
             let remittance = (count > 0).then(|| format!("{count} PAYMENTS"));
-            batch = Detail {
-                payment_info_id,
-                remittance,
-                ..Detail::default()
-            };
+            batch = Detail { payment_info_id, remittance, ..Detail::default() };
             &batch
         }
     };
@@ -159,11 +131,7 @@ fn narrative(out: &mut impl Write, dialect: Dialect, entry: &Entry) -> io::Resul
 
 /// `166?00BOOKING TEXT?20EREF+...?21SVWZ+...?30BIC?31IBAN?32NAME?33NAME`
 fn german(detail: &Detail, entry: &Entry) -> Vec<String> {
-    let default = if entry.direction == Direction::Credit {
-        "166"
-    } else {
-        "116"
-    };
+    let default = if entry.direction == Direction::Credit { "166" } else { "116" };
     let mut text = code(entry).1.unwrap_or(default).to_owned();
     let mut add = |number: &str, value: &str| {
         if !value.is_empty() {
@@ -172,27 +140,14 @@ fn german(detail: &Detail, entry: &Entry) -> Vec<String> {
             text.push_str(value);
         }
     };
-    add(
-        "00",
-        &plain(entry.info.as_deref().map_or("", |info| cut(info, SUBFIELD))),
-    );
+    add("00", &plain(entry.info.as_deref().map_or("", |info| cut(info, SUBFIELD))));
     let mut purpose = String::new();
     let references = [
         ("EREF+", detail.end_to_end_id.as_deref()),
-        (
-            "KREF+",
-            detail.instruction_id.as_deref().or(detail.payment_info_id.as_deref()),
-        ),
+        ("KREF+", detail.instruction_id.as_deref().or(detail.payment_info_id.as_deref())),
         ("MREF+", detail.mandate_id.as_deref()),
         ("SVWZ+", detail.remittance.as_deref()),
-        (
-            if entry.direction == Direction::Credit {
-                "ABWA+"
-            } else {
-                "ABWE+"
-            },
-            detail.ultimate_name.as_deref(),
-        ),
+        (if entry.direction == Direction::Credit { "ABWA+" } else { "ABWE+" }, detail.ultimate_name.as_deref()),
     ];
     for (tag, value) in references {
         if let Some(value) = value {
@@ -213,29 +168,14 @@ fn german(detail: &Detail, entry: &Entry) -> Vec<String> {
     for (number, part) in ["32", "33"].iter().zip(chunks(&name, SUBFIELD)) {
         add(number, &part);
     }
-    add(
-        "34",
-        &plain(
-            detail
-                .return_reason
-                .as_deref()
-                .filter(|reason| *reason != "unspecified")
-                .unwrap_or_default(),
-        ),
-    );
+    add("34", &plain(detail.return_reason.as_deref().filter(|reason| *reason != "unspecified").unwrap_or_default()));
     chunks(&text, LINE)
 }
 
 /// `/IBAN/../NAME/../EREF/../REMI/..`
 fn slash(detail: &Detail, entry: &Entry) -> Vec<String> {
-    let structured = detail
-        .creditor_reference
-        .as_ref()
-        .map(|reference| format!("STRD/CUR/{reference}"));
-    let ultimate = detail
-        .ultimate_name
-        .as_ref()
-        .map(|name| format!("/NAME/{}", without_codes(name)));
+    let structured = detail.creditor_reference.as_ref().map(|reference| format!("STRD/CUR/{reference}"));
+    let ultimate = detail.ultimate_name.as_ref().map(|name| format!("/NAME/{}", without_codes(name)));
     let values = [
         ("TRTP", entry.info.as_deref().map(without_codes)),
         ("IBAN", detail.counterparty_account.as_deref().map(without_codes)),
@@ -264,6 +204,9 @@ fn slash(detail: &Detail, entry: &Entry) -> Vec<String> {
 /// What a payer writes must not become a code of the bank's: a known code in a text loses its slashes.
 fn without_codes(value: &str) -> String {
     let mut value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if !value.contains('/') {
+        return value;
+    }
     for code in CODES {
         let marked = format!("/{code}/");
         while value.contains(&marked) {
@@ -275,11 +218,7 @@ fn without_codes(value: &str) -> String {
 
 /// The separator of subfields cannot stand in one.
 fn plain(value: &str) -> String {
-    value
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .map(|c| if c == '?' { '.' } else { c })
-        .collect()
+    value.chars().map(|c| if c.is_control() { ' ' } else { c }).map(|c| if c == '?' { '.' } else { c }).collect()
 }
 
 /// Pieces of a fixed width.

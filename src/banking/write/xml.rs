@@ -25,10 +25,7 @@ pub(super) fn is_external_code(code: &str) -> bool {
 fn is_bic(bank: &str) -> bool {
     matches!(bank.len(), 8 | 11)
         && bank.bytes().take(6).all(|b| b.is_ascii_uppercase())
-        && bank
-            .bytes()
-            .skip(6)
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && bank.bytes().skip(6).all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// An IBAN by the pattern of the schema.
@@ -150,10 +147,7 @@ impl<W: Write> Xml<W> {
             Version::V02 => self.amount(&charges.to_text(currency), currency)?,
             Version::V08 => {
                 let text = charges.to_text(currency);
-                write!(
-                    self.out,
-                    "<TtlChrgsAndTaxAmt Ccy=\"{currency}\">{text}</TtlChrgsAndTaxAmt>"
-                )?;
+                write!(self.out, "<TtlChrgsAndTaxAmt Ccy=\"{currency}\">{text}</TtlChrgsAndTaxAmt>")?;
             }
         }
         self.raw("</Chrgs>")
@@ -161,23 +155,14 @@ impl<W: Write> Xml<W> {
 
     /// Both sides, each where it belongs: the other party is the debtor of a credit, and its creditor when it comes back.
     pub(super) fn parties(&mut self, detail: &Detail, entry: &Entry, version: Version) -> io::Result<()> {
-        let comes_back = detail.return_reason.is_some() || is_return_code(entry.code.as_deref());
+        let is_return = detail.return_reason.is_some() || is_return_code(entry.code.as_deref());
+        let comes_back = is_return || entry.reversal;
         let is_credit = detail.direction.unwrap_or(entry.direction) == Direction::Credit;
         let other_is_debtor = is_credit != comes_back;
-        let other = (
-            &detail.counterparty_name,
-            &detail.counterparty_account,
-            &detail.ultimate_name,
-        );
+        let other = (&detail.counterparty_name, &detail.counterparty_account, &detail.ultimate_name);
         let ours = (&None, &detail.own_account, &None);
-        let sides = if other_is_debtor {
-            [("Dbtr", other), ("Cdtr", ours)]
-        } else {
-            [("Dbtr", ours), ("Cdtr", other)]
-        };
-        if sides
-            .iter()
-            .any(|(_, (name, account, ultimate))| name.is_some() || account.is_some() || ultimate.is_some())
+        let sides = if other_is_debtor { [("Dbtr", other), ("Cdtr", ours)] } else { [("Dbtr", ours), ("Cdtr", other)] };
+        if sides.iter().any(|(_, (name, account, ultimate))| name.is_some() || account.is_some() || ultimate.is_some())
         {
             self.raw("<RltdPties>")?;
             for (side, (name, account, ultimate)) in sides {
