@@ -2,7 +2,9 @@
 
 pub mod actor;
 pub mod allocation;
+pub mod app;
 pub mod banking;
+pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod db;
@@ -10,4 +12,6 @@ pub mod error;
 pub mod ids;
 pub mod ledger;
 pub mod money;
+pub mod positions;
+pub mod statements;
 pub mod time;

@@ -12,7 +12,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+mod accounts;
 mod bench;
+mod chart;
+mod check;
+mod journal;
+mod positions;
+mod route;
+mod statement;
+mod table;
 
 /// Tributary: one bank account per bank and currency, every product's balance to the cent
 #[derive(Debug, Parser)]
@@ -33,6 +41,23 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Entities, banks, masters and their virtual accounts
+    #[command(subcommand)]
+    Chart(chart::Chart),
+    /// Ledger accounts and their postings
+    Accounts(accounts::Accounts),
+    /// What each product has, and how each master stands against its bank
+    Positions(positions::Positions),
+    /// Bank statements: look into files, take them in, see what became of them
+    #[command(subcommand)]
+    Statement(statement::Statement),
+    /// What waits in suspense and why; place a line on a leaf
+    Route(route::Route),
+    /// The journal, entry by entry
+    #[command(subcommand)]
+    Journal(journal::Journal),
+    /// Prove that every stored number follows from what it was made of
+    Check,
     /// Measure on the given database
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -90,6 +115,13 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
+        Command::Chart(chart) => chart::run(context, chart),
+        Command::Accounts(accounts) => accounts::run(context, accounts),
+        Command::Positions(positions) => positions::run(context, positions),
+        Command::Statement(statement) => statement::run(context, statement),
+        Command::Route(route) => route::run(context, route),
+        Command::Journal(journal) => journal::run(context, journal),
+        Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),
     }
 }

@@ -1,0 +1,91 @@
+//! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
+
+use crate::allocation::{self, rules::RuleFile};
+use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
+use crate::chart::{self, Applied, ChartFile};
+use crate::db::{Db, Who};
+use crate::error::{Error, Result};
+use crate::ledger::{self, check::Violation};
+use crate::{positions, statements};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The TOML that describes a treasury: its chart and its allocation rules.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TreasuryFile {
+    /// `[[entity]]`
+    pub entity: Vec<EntityTable>,
+    /// `[[bank]]`
+    pub bank: Vec<BankTable>,
+    /// `[[product]]`
+    pub product: Vec<ProductTable>,
+    /// `[[market]]`
+    pub market: Vec<MarketTable>,
+    /// `[[master]]`
+    pub master: Vec<MasterTable>,
+    /// `[[sub_account]]`
+    pub sub_account: Vec<SubAccountTable>,
+    /// `[[rule]]`
+    pub rule: Vec<RuleFile>,
+}
+
+impl TreasuryFile {
+    /// Reads the file's form; what it says is judged when it is applied.
+    pub fn parse(text: &str) -> Result<TreasuryFile> {
+        let unreadable = |e: toml::de::Error| Error::Refused {
+            code: "treasury_file",
+            message: format!("the file is not a treasury in TOML: {}", e.to_string().trim_end()),
+        };
+        toml::from_str(text).map_err(unreadable)
+    }
+
+    /// Its chart.
+    pub fn into_chart(self) -> ChartFile {
+        ChartFile {
+            entity: self.entity,
+            bank: self.bank,
+            product: self.product,
+            market: self.market,
+            master: self.master,
+            sub_account: self.sub_account,
+        }
+    }
+}
+
+/// What applying a treasury file changed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AppliedFile {
+    /// In the chart.
+    #[serde(flatten)]
+    pub chart: Applied,
+    /// New versions of rules.
+    pub rules: usize,
+}
+
+impl AppliedFile {
+    /// Whether everything was there already.
+    pub fn nothing_new(&self) -> bool {
+        self.chart.nothing_new() && self.rules == 0
+    }
+}
+
+/// Makes what the file describes and the treasury does not have yet, all or nothing.
+pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile> {
+    let rules = file.rule.clone();
+    let chart = file.into_chart();
+    db.write("chart.apply", who, move |tx| {
+        let chart = chart::apply(tx, &chart)?;
+        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())? })
+    })
+}
+
+/// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.
+pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
+    let mut violations = ledger::check::check(db, progress)?;
+    violations.extend(chart::check(db)?);
+    violations.extend(statements::check::check(db)?);
+    violations.extend(allocation::check::check(db)?);
+    violations.extend(positions::check(db)?);
+    Ok(violations)
+}

@@ -1,0 +1,189 @@
+//! The chart: whose money can be where. Entities, banks, products, markets; masters, and the virtual accounts in them.
+//!
+//! A file of TOML describes it; [`apply`] makes what is missing, all or nothing, as often as one likes. Names and metadata may
+//! change; what money rests on (account numbers, currencies, cut-over dates, openings) may not, and a file that says otherwise
+//! is a conflict. Each master has its cash book: the master's account, suspense, in-transit, the house leaves and the leaves of
+//! products. A leaf's life cycle is the state of its account: open, frozen, closed at zero.
+//!
+//! | File | What |
+//! | --- | --- |
+//! | `file.rs`, `reading.rs` | the file as written, as meant, and every problem on the way (pure) |
+//! | `plan.rs` | what is new, what is renamed, what contradicts (pure) |
+//! | `creation.rs` | carries a plan out |
+//! | `numbers.rs` | virtual account numbers, and which master a statement means (pure) |
+//! | `check.rs` | what must always hold of a chart |
+
+use crate::db::{Conn, Tx};
+use crate::error::{Error, Result};
+use crate::ledger;
+use std::fmt;
+
+mod check;
+mod creation;
+pub mod file;
+pub mod numbers;
+mod plan;
+pub mod reading;
+mod store;
+
+pub use check::check;
+pub use file::ChartFile;
+pub use store::{
+    BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
+    master, masters, products, sub_account, sub_accounts,
+};
+
+/// The leaves of the treasury itself that each master has.
+pub const HOUSE: [&str; 5] = ["pool", "fees", "interest", "rounding", "fx"];
+
+/// Why a chart is not changed, in the order of checking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is what its message names")]
+pub enum Refusal {
+    /// The file has problems; all of them are named.
+    Problems(Vec<reading::Problem>),
+    /// A master's range has no number left.
+    NumbersUsedUp { master: String, problem: numbers::Problem },
+    /// Only leaves can be frozen and closed.
+    NotALeaf { code: String, kind: String },
+}
+
+impl crate::error::Refusal for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Refusal::Problems(_) => "chart_problems",
+            Refusal::NumbersUsedUp { .. } => "numbers_used_up",
+            Refusal::NotALeaf { .. } => "not_a_leaf",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Problems(problems) => {
+                let count = problems.len();
+                write!(
+                    f,
+                    "the file has {count} problem{}, and nothing was changed:",
+                    if count == 1 { "" } else { "s" }
+                )?;
+                problems.iter().try_for_each(|p| write!(f, "\n  {p}"))
+            }
+            Refusal::NumbersUsedUp { master, problem } => {
+                write!(
+                    f,
+                    "master {master} has no virtual account number left: {problem}; ask the bank for another range"
+                )
+            }
+            Refusal::NotALeaf { code, kind } => {
+                write!(f, "{code} is not a leaf but {kind}; `tributary chart show` lists the leaves")
+            }
+        }
+    }
+}
+
+/// What applying a file has done. All empty: there was nothing new.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Applied {
+    /// Codes of new entities.
+    pub entities: Vec<String>,
+    /// Codes of new banks.
+    pub banks: Vec<String>,
+    /// Codes of new products.
+    pub products: Vec<String>,
+    /// Codes of new markets.
+    pub markets: Vec<String>,
+    /// Codes of new masters.
+    pub masters: Vec<String>,
+    /// New leaves of products.
+    pub leaves: Vec<NewLeaf>,
+    /// What has another name or other metadata now: `product tiktok`.
+    pub updated: Vec<String>,
+}
+
+/// A leaf that was made.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NewLeaf {
+    /// Its path.
+    pub code: String,
+    /// What payers write.
+    pub virtual_number: String,
+}
+
+impl Applied {
+    /// Whether everything was there already.
+    pub fn nothing_new(&self) -> bool {
+        *self == Applied::default()
+    }
+}
+
+/// Makes what a file describes and the chart does not have yet; all or nothing. The same file again changes nothing.
+pub fn apply(tx: &mut Tx<'_>, file: &ChartFile) -> Result<Applied> {
+    let stored = store::stored(tx.conn())?;
+    let chart = file.read(&stored.known()).map_err(Refusal::Problems)?;
+    let plan = plan::plan(&chart, &stored).map_err(|conflicts| {
+        let list = conflicts.join("\n  ");
+        Error::Conflict(format!("the file contradicts the chart, and nothing was changed:\n  {list}"))
+    })?;
+    for master in &plan.standing {
+        creation::refuse_other_shares(tx.conn(), master, &stored)?;
+    }
+    creation::carry_out(tx, &plan, &stored)
+}
+
+/// The life cycle of a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Decisions may move its money.
+    Open,
+    /// Decisions may not; what the bank has done is posted all the same.
+    Frozen,
+    /// At zero, and to stay there.
+    Closed,
+}
+
+impl State {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Frozen => "frozen",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// Freezes, opens or closes a leaf; `false` when it was in that state already.
+pub fn set_state(tx: &mut Tx<'_>, code: &str, state: State) -> Result<bool> {
+    let account = match store::find_sub_account(tx.conn(), code)? {
+        Some(found) if found.account.is_some() => ledger::account(tx.conn(), code)?,
+        Some(_) => {
+            return Err(Refusal::NotALeaf { code: code.to_owned(), kind: "a summary of leaves".to_owned() }.into());
+        }
+        None => {
+            // Masters, suspense and in-transit have accounts, but no life cycle of their own.
+            let account = ledger::account(tx.conn(), code)?;
+            let kind = format!("an account of kind {}", account.kind);
+            return Err(Refusal::NotALeaf { code: code.to_owned(), kind }.into());
+        }
+    };
+    if account.state == state.as_str() {
+        return Ok(false);
+    }
+    ledger::set_state(tx, code, state.as_str())?;
+    Ok(true)
+}
+
+/// The master that a statement means by its account number, in whichever way the bank writes it; see [`numbers::recognise`].
+pub fn master_by_account(conn: &mut Conn, account_number: &str, currency: Option<&str>) -> Result<Option<MasterRow>> {
+    let mut masters = store::masters(conn)?;
+    let bics = store::bics(conn)?;
+    let mut known = Vec::with_capacity(masters.len());
+    for m in &masters {
+        let bic = bics.get(&m.bank).map(String::as_str);
+        known.push(numbers::KnownAccount { number: &m.account_number, currency: &m.currency, bic });
+    }
+    let found = numbers::recognise(&known, account_number, currency);
+    Ok(found.map(|index| masters.swap_remove(index)))
+}

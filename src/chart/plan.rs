@@ -1,0 +1,182 @@
+//! What a chart asks for against what is there: new things, new names, contradictions. Pure.
+
+use super::file::{Bank, Chart, Entity, Label, Leaf, Market, Master, Product};
+use super::store::{MasterRow, Stored};
+
+/// What is to be done, in the order of doing it.
+#[derive(Debug, Default)]
+pub struct Plan<'c> {
+    /// To be made.
+    pub entities: Vec<&'c Entity>,
+    /// To be made.
+    pub banks: Vec<&'c Bank>,
+    /// To be made.
+    pub products: Vec<&'c Product>,
+    /// To be made.
+    pub markets: Vec<&'c Market>,
+    /// To be made.
+    pub masters: Vec<&'c Master>,
+    /// To be made.
+    pub leaves: Vec<&'c Leaf>,
+    /// To be named otherwise.
+    pub relabels: Vec<Relabel>,
+    /// Masters that are there already; their opening shares, where the file has them, must be those that were posted.
+    pub standing: Vec<&'c Master>,
+}
+
+/// The kinds of things that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// `entities`
+    Entity,
+    /// `banks`
+    Bank,
+    /// `products`
+    Product,
+    /// `markets`
+    Market,
+    /// `masters`
+    Master,
+    /// `sub_accounts`
+    SubAccount,
+}
+
+impl Thing {
+    /// As the file's tables and the events call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Thing::Entity => "entity",
+            Thing::Bank => "bank",
+            Thing::Product => "product",
+            Thing::Market => "market",
+            Thing::Master => "master",
+            Thing::SubAccount => "sub_account",
+        }
+    }
+
+    /// The kind of event that tells of its making and its changes.
+    pub fn event(self) -> &'static str {
+        match self {
+            Thing::Entity => "chart.entity",
+            Thing::Bank => "chart.bank",
+            Thing::Product => "chart.product",
+            Thing::Market => "chart.market",
+            Thing::Master => "chart.master",
+            Thing::SubAccount => "chart.sub_account",
+        }
+    }
+}
+
+/// Another name or other metadata for a thing that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relabel {
+    /// What it is.
+    pub thing: Thing,
+    /// Its code.
+    pub code: String,
+    /// As it is.
+    pub before: Label,
+    /// As it will be.
+    pub after: Label,
+}
+
+/// Compares; or names every contradiction.
+pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<String>> {
+    let mut plan = Plan::default();
+    let mut conflicts = Conflicts(Vec::new());
+    for entity in &chart.entities {
+        let Some(row) = stored.entities.get(&entity.code) else {
+            plan.entities.push(entity);
+            continue;
+        };
+        conflicts.differ(Thing::Entity, &entity.code, "country", &row.country, &entity.country);
+        plan.relabel(Thing::Entity, &entity.code, (&row.name, &row.metadata), &entity.label);
+    }
+    for bank in &chart.banks {
+        let Some(row) = stored.banks.get(&bank.code) else {
+            plan.banks.push(bank);
+            continue;
+        };
+        conflicts.differ(Thing::Bank, &bank.code, "country", &row.country, &bank.country);
+        if let Some(bic) = &bank.bic {
+            conflicts.differ(Thing::Bank, &bank.code, "bic", row.bic.as_deref().unwrap_or("none"), bic);
+        }
+        plan.relabel(Thing::Bank, &bank.code, (&row.name, &row.metadata), &bank.label);
+    }
+    for product in &chart.products {
+        let Some(row) = stored.products.get(&product.code) else {
+            plan.products.push(product);
+            continue;
+        };
+        plan.relabel(Thing::Product, &product.code, (&row.name, &row.metadata), &product.label);
+    }
+    for market in &chart.markets {
+        let Some(row) = stored.markets.get(&market.code) else {
+            plan.markets.push(market);
+            continue;
+        };
+        plan.relabel(Thing::Market, &market.code, (&row.name, &None), &market.label);
+    }
+    for master in &chart.masters {
+        let Some(row) = stored.masters.get(&master.code) else {
+            plan.masters.push(master);
+            continue;
+        };
+        conflicts.master(row, master, stored);
+        plan.relabel(Thing::Master, &master.code, (&row.name, &row.metadata), &master.label);
+        plan.standing.push(master);
+    }
+    for leaf in &chart.leaves {
+        let Some(row) = stored.sub_accounts.get(&leaf.code) else {
+            plan.leaves.push(leaf);
+            continue;
+        };
+        if let Some(owner) = &leaf.owner {
+            conflicts.differ(Thing::SubAccount, &leaf.code, "owner", stored.entity_code(&row.owner), owner);
+        }
+        plan.relabel(Thing::SubAccount, &leaf.code, (&row.name, &row.metadata), &leaf.label);
+    }
+    if conflicts.0.is_empty() { Ok(plan) } else { Err(conflicts.0) }
+}
+
+impl Plan<'_> {
+    fn relabel(&mut self, thing: Thing, code: &str, before: (&String, &Option<String>), asked: &Label) {
+        let before = Label { name: Some(before.0.clone()), metadata: before.1.clone() };
+        // What the file does not say stays.
+        let name = asked.name.clone().or_else(|| before.name.clone());
+        let after = Label { name, metadata: asked.metadata.clone().or_else(|| before.metadata.clone()) };
+        if after != before {
+            self.relabels.push(Relabel { thing, code: code.to_owned(), before, after });
+        }
+    }
+}
+
+struct Conflicts(Vec<String>);
+
+impl Conflicts {
+    fn differ(&mut self, thing: Thing, code: &str, field: &str, stored: &str, asked: &str) {
+        if stored != asked {
+            let thing = thing.as_str();
+            self.0.push(format!(
+                "[[{thing}]] \"{code}\", {field}: it is {stored} and cannot change; the file says {asked}"
+            ));
+        }
+    }
+
+    fn master(&mut self, row: &MasterRow, asked: &Master, stored: &Stored) {
+        let opening = crate::money::Minor(row.opening);
+        for (field, is, says) in [
+            ("bank", stored.bank_code(&row.bank).to_owned(), asked.bank.clone()),
+            ("entity", stored.entity_code(&row.entity).to_owned(), asked.entity.clone()),
+            ("currency", row.currency.clone(), asked.currency.code().to_owned()),
+            ("account", row.account_number.clone(), asked.account.clone()),
+            ("time_zone", row.time_zone.clone(), asked.time_zone.clone()),
+            ("cut_over_on", row.cut_over_on.to_string(), asked.cut_over_on.to_string()),
+            ("opening", opening.to_text(asked.currency), asked.opening.to_text(asked.currency)),
+            ("numbers.scheme", row.number_scheme.clone(), asked.scheme.as_str().to_owned()),
+            ("numbers.prefix", row.number_prefix.clone(), asked.prefix.clone()),
+        ] {
+            self.differ(Thing::Master, &asked.code, field, &is, &says);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `tributary accounts`: the ledger's accounts, and the newest postings of one.
+
+use super::table::{grouped, table};
+use super::{Context, print_json};
+use crate::chart;
+use crate::error::{Error, Result};
+use crate::ledger::{self, AccountRow, EntryView, PostingView};
+use crate::money::Minor;
+use serde_json::{Value, json};
+
+/// What to show of the ledger's accounts.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Accounts {
+    /// Only those of this master
+    #[arg(long, value_name = "CODE")]
+    master: Option<String>,
+    #[command(subcommand)]
+    one: Option<One>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum One {
+    /// The newest postings of one account
+    Show {
+        /// The account, such as de-eur/tiktok/de/operating
+        code: String,
+        /// Postings at most
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+    },
+}
+
+/// Shows accounts or one of them.
+pub fn run(context: &Context, args: &Accounts) -> Result<()> {
+    match &args.one {
+        Some(One::Show { code, limit }) => show(context, code, *limit),
+        None => list(context, args.master.as_deref()),
+    }
+}
+
+fn list(context: &Context, master: Option<&str>) -> Result<()> {
+    let accounts = context.open_to_read()?.read(|conn| {
+        let book = master.map(|code| chart::master(conn, code)).transpose()?.map(|m| m.book);
+        let accounts = ledger::accounts(conn)?.into_iter();
+        Ok(accounts.filter(|a| book.is_none_or(|b| b == a.book)).collect::<Vec<_>>())
+    })?;
+    if context.json {
+        return print_json(&accounts.iter().map(account_json).collect::<Vec<_>>());
+    }
+    if accounts.is_empty() {
+        println!(
+            "There are no accounts yet: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours."
+        );
+        return Ok(());
+    }
+    let mut lines = table(&["account", "kind", "state", "currency", ">booked", ">held", ">available"]);
+    for a in &accounts {
+        let [booked, held, available] = balances(a).map(grouped);
+        lines.add_row([&a.code, &a.kind, &a.state, &a.currency, &booked, &held, &available]);
+    }
+    println!("{lines}");
+    Ok(())
+}
+
+fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
+    let (account, page) = context.open_to_read()?.read(|conn| {
+        let account = ledger::account(conn, code)?;
+        let page = ledger::statement(conn, account.id, i64::MAX, limit)?;
+        Ok((account, page))
+    })?;
+    if context.json {
+        let postings: Vec<Value> = page.iter().map(|(posting, entry)| posting_json(&account, posting, entry)).collect();
+        let mut shown = account_json(&account);
+        shown["postings"] = json!(postings);
+        return print_json(&shown);
+    }
+    let [booked, held, available] = balances(&account).map(grouped);
+    println!(
+        "{}: {booked} {} booked, {held} held, {available} available; {}",
+        account.code, account.currency, account.state
+    );
+    let mut lines = table(&[">entry", "booked", "valued", "what", ">amount", ">balance after"]);
+    for (posting, entry) in &page {
+        let natural = |amount| grouped(text(&account, account.kind().natural(amount)));
+        lines.add_row([
+            entry.number.to_string(),
+            entry.booked_on.to_string(),
+            entry.valued_on.to_string(),
+            entry.description.clone(),
+            natural(posting.amount),
+            natural(posting.balance_after),
+        ]);
+    }
+    println!("{lines}");
+    let shown = i64::try_from(page.len()).map_err(|_| Error::Broken("too many postings".to_owned()))?;
+    if shown < account.postings {
+        println!("the newest {shown} of {} postings; --limit shows more", account.postings);
+    }
+    Ok(())
+}
+
+/// Booked, held and available on the account's normal side, as plain decimals.
+fn balances(a: &AccountRow) -> [String; 3] {
+    [a.natural(), a.held, a.natural().saturating_sub(a.held)].map(|minor| text(a, minor))
+}
+
+fn text(a: &AccountRow, minor: i64) -> String {
+    Minor(minor).to_text_with(u8::try_from(a.exponent).unwrap_or(0))
+}
+
+fn account_json(a: &AccountRow) -> Value {
+    let [booked, held, available] = balances(a);
+    json!({
+        "account": a.code, "kind": a.kind, "state": a.state, "currency": a.currency,
+        "booked": booked, "held": held, "available": available, "postings_count": a.postings,
+    })
+}
+
+fn posting_json(account: &AccountRow, posting: &PostingView, entry: &EntryView) -> Value {
+    let natural = |amount| text(account, account.kind().natural(amount));
+    json!({
+        "entry": entry.number, "kind": entry.kind, "basis": entry.basis, "booked_on": entry.booked_on, "valued_on": entry.valued_on,
+        "recorded_at": crate::time::rfc3339(entry.recorded_at), "description": entry.description,
+        "cause": format!("{}:{}:{}", entry.cause.kind, entry.cause.id, entry.cause.seq), "reverses": entry.reverses,
+        "actor": entry.actor, "amount": natural(posting.amount), "balance_after": natural(posting.balance_after),
+    })
+}

@@ -1,0 +1,57 @@
+//! Tables for people: few lines, amounts to the right with their thousands apart.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use std::fmt::Display;
+
+/// A table with these headings; those that begin with `>` head a column of figures.
+pub fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let heading = |h: &&str| {
+        let cell = Cell::new(h.trim_start_matches('>'));
+        if h.starts_with('>') { cell.set_alignment(CellAlignment::Right) } else { cell }
+    };
+    table.set_header(headings.iter().map(heading));
+    let figures = headings.iter().enumerate().filter(|(_, h)| h.starts_with('>'));
+    for (index, _) in figures {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// `-1234567.89` as `-1,234,567.89`.
+pub fn grouped(amount: impl Display) -> String {
+    let text = amount.to_string();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let whole = digits.find('.').unwrap_or(digits.len());
+    let mut out = String::from(sign);
+    for (at, c) in digits.char_indices() {
+        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (plain, expected) in [
+            ("0", "0"),
+            ("-0.05", "-0.05"),
+            ("123.45", "123.45"),
+            ("-123.45", "-123.45"),
+            ("1234.567", "1,234.567"),
+            ("-1234567.89", "-1,234,567.89"),
+            ("9223372036854775807", "9,223,372,036,854,775,807"),
+        ] {
+            assert_eq!(grouped(plain), expected);
+        }
+    }
+}

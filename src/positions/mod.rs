@@ -1,0 +1,297 @@
+//! Positions: what each product has, and whether the masters agree with their banks.
+//!
+//! A position is a leaf's balance on its normal side: booked, held, and what is left of it. A master's line sets its book
+//! against the newest closing balance of the bank, both as of the same day, so that a difference is a difference and not
+//! merely a day's business that the bank has not told of yet.
+
+use crate::db::{Conn, Db};
+use crate::error::{Error, Result};
+use crate::ledger::balances::{self, DayBasis};
+use crate::ledger::check::Violation;
+use crate::ledger::{self, AccountKind, AccountRow};
+use crate::money::Minor;
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
+use serde::{Serialize, Serializer};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+mod store;
+
+/// An amount with the decimals of its currency, so that it can be printed; JSON has it as a signed decimal string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// Minor units, positive on the account's normal side.
+    pub minor: Minor,
+    /// Decimals of the currency.
+    pub exponent: u8,
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.minor.to_text_with(self.exponent))
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// All positions and masters at one moment. As JSON: the documented output of `tributary positions --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The day that was asked for; `None`: now.
+    pub as_of: Option<NaiveDate>,
+    /// Not yet: every amount is in its own currency.
+    pub reporting_currency: Option<String>,
+    /// By product, market, currency, master and sub-account.
+    pub positions: Vec<Position>,
+    /// By code.
+    pub masters: Vec<MasterLine>,
+}
+
+/// What one leaf of a product has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Position {
+    /// Code of the product.
+    pub product: String,
+    /// ISO 3166.
+    pub market: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Code of the master.
+    pub master: String,
+    /// Path of the leaf.
+    pub sub_account: String,
+    /// What is posted.
+    pub booked: Amount,
+    /// What is reserved.
+    pub held: Amount,
+    /// What may be spent.
+    pub available: Amount,
+}
+
+impl PartialOrd for Amount {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Amount {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.exponent, self.minor).cmp(&(other.exponent, other.minor))
+    }
+}
+
+/// A master against its bank.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MasterLine {
+    /// Its code.
+    pub master: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Booked at the end of `bank_as_of`, or of the day asked for (or now) when the bank has told of no closing balance.
+    pub book: Amount,
+    /// The newest closing balance that the bank has told of, up to the day asked for.
+    pub bank_closing: Option<Amount>,
+    /// Its day.
+    pub bank_as_of: Option<NaiveDate>,
+    /// `bank_closing` less `book`, both of the same day.
+    pub difference: Option<Amount>,
+    /// Lines whose owner is not known yet.
+    pub suspense: Amount,
+    /// Sent, and not yet debited by the bank.
+    pub in_transit: Amount,
+    /// All house leaves together.
+    pub house: Amount,
+}
+
+/// What a product has in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Code of the product.
+    pub product: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Leaves in all.
+    pub leaves: usize,
+    /// What is posted.
+    pub booked: Amount,
+    /// What is reserved.
+    pub held: Amount,
+    /// What may be spent.
+    pub available: Amount,
+}
+
+/// Where accounts stand at the moment of a report, on their normal side.
+struct Standing {
+    /// `None`: now; the rows carry it.
+    then: Option<(HashMap<i64, i64>, HashMap<i64, i64>)>,
+}
+
+impl Standing {
+    fn at(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Standing> {
+        let Some(day) = as_of else { return Ok(Standing { then: None }) };
+        let booked = balances::all_as_of(conn, DayBasis::Booking, day)?;
+        // Holds have no booking day; what counts is when they were recorded.
+        let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
+        let last_entry = balances::entry_at(conn, midnight - TimeDelta::microseconds(1))?;
+        Ok(Standing { then: Some((booked, balances::all_held_at(conn, last_entry)?)) })
+    }
+
+    fn booked(&self, row: &store::BalanceRow) -> Amount {
+        let debit_positive = match &self.then {
+            None => row.debits - row.credits,
+            Some((booked, _)) => booked.get(&row.account).copied().unwrap_or(0),
+        };
+        row.amount(row.kind().natural(debit_positive))
+    }
+
+    fn held(&self, row: &store::BalanceRow) -> Amount {
+        row.amount(self.then.as_ref().map_or(row.held, |(_, held)| held.get(&row.account).copied().unwrap_or(0)))
+    }
+}
+
+/// What every product has and how every master stands, now or as of the end of a booking day.
+pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
+    let standing = Standing::at(conn, as_of)?;
+    let mut positions = Vec::new();
+    let mut by_master: HashMap<String, Vec<store::BalanceRow>> = HashMap::new();
+    for row in store::balances(conn)? {
+        let (Some(product), Some(market)) = (&row.product, &row.market) else {
+            by_master.entry(row.master.clone()).or_default().push(row);
+            continue;
+        };
+        let (booked, held) = (standing.booked(&row), standing.held(&row));
+        let available = Amount { minor: booked.minor.minus(held.minor).map_err(too_large)?, ..booked };
+        positions.push(Position {
+            product: product.clone(),
+            market: market.clone(),
+            currency: row.currency.clone(),
+            master: row.master.clone(),
+            sub_account: row.code.clone(),
+            booked,
+            held,
+            available,
+        });
+    }
+    positions.sort_unstable();
+    let mut masters = Vec::new();
+    for master in store::masters(conn)? {
+        let rows = by_master.remove(&master.code).unwrap_or_default();
+        masters.push(master_line(conn, &master, &rows, &standing, as_of)?);
+    }
+    Ok(Report { as_of, reporting_currency: None, positions, masters })
+}
+
+fn master_line(
+    conn: &mut Conn,
+    master: &store::Master,
+    rows: &[store::BalanceRow],
+    standing: &Standing,
+    as_of: Option<NaiveDate>,
+) -> Result<MasterLine> {
+    let exponent = rows.first().map_or(0, |r| r.exponent);
+    let amount = |minor: Minor| Amount { minor, exponent };
+    let of_kind = |kind: AccountKind| -> Result<Amount> {
+        let sum = Minor::sum(rows.iter().filter(|r| r.kind() == kind).map(|r| standing.booked(r).minor));
+        Minor::from_sum(sum).map(amount).map_err(too_large)
+    };
+    let closing = store::newest_closing(conn, &master.id, master.cut_over_on, as_of)?;
+    let book = match &closing {
+        // Its own day, so that what was booked since does not look like a difference.
+        Some((_, day)) => amount(Minor(balances::as_of(conn, master.account, DayBasis::Booking, *day)?)),
+        None => of_kind(AccountKind::Master)?,
+    };
+    let difference = closing.map(|(closing, _)| Minor(closing).minus(book.minor).map(amount).map_err(too_large));
+    Ok(MasterLine {
+        master: master.code.clone(),
+        currency: master.currency.clone(),
+        book,
+        bank_closing: closing.map(|(closing, _)| amount(Minor(closing))),
+        bank_as_of: closing.map(|(_, day)| day),
+        difference: difference.transpose()?,
+        suspense: of_kind(AccountKind::Suspense)?,
+        in_transit: of_kind(AccountKind::InTransit)?,
+        house: of_kind(AccountKind::House)?,
+    })
+}
+
+impl Report {
+    /// Sums by product and currency, in that order; never across currencies.
+    pub fn totals(&self) -> Result<Vec<Total>> {
+        self.totals_by(|p| p.product.clone())
+    }
+
+    /// Sums by product and master: `tiktok in de-eur`.
+    pub fn totals_by_master(&self) -> Result<Vec<Total>> {
+        self.totals_by(|p| format!("{} in {}", p.product, p.master))
+    }
+
+    fn totals_by(&self, name: impl Fn(&Position) -> String) -> Result<Vec<Total>> {
+        let mut sums: BTreeMap<(String, String), Sums> = BTreeMap::new();
+        for p in &self.positions {
+            let sum = sums.entry((name(p), p.currency.clone())).or_default();
+            sum.leaves += 1;
+            sum.exponent = p.booked.exponent;
+            sum.booked += i128::from(p.booked.minor.0);
+            sum.held += i128::from(p.held.minor.0);
+        }
+        sums.into_iter().map(|((name, currency), sums)| sums.total(name, currency)).collect()
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    leaves: usize,
+    exponent: u8,
+    booked: i128,
+    held: i128,
+}
+
+impl Sums {
+    fn total(self, product: String, currency: String) -> Result<Total> {
+        let amount =
+            |sum: i128| Minor::from_sum(sum).map(|minor| Amount { minor, exponent: self.exponent }).map_err(too_large);
+        Ok(Total {
+            product,
+            currency,
+            leaves: self.leaves,
+            booked: amount(self.booked)?,
+            held: amount(self.held)?,
+            available: amount(self.booked - self.held)?,
+        })
+    }
+}
+
+/// I5: the shares of each master sum to its book balance.
+pub fn check(db: &Db) -> Result<Vec<Violation>> {
+    db.read(|conn| {
+        let mut books: BTreeMap<i64, (i128, i128)> = BTreeMap::new();
+        for account in ledger::accounts(conn)? {
+            let (master, shares) = books.entry(account.book).or_default();
+            match account.kind() {
+                AccountKind::Master => *master += i128::from(account.natural()),
+                AccountKind::Memo => {}
+                _ => *shares += i128::from(AccountRow::natural(&account)),
+            }
+        }
+        let masters = store::masters(conn)?.into_iter().map(|m| (m.book, m.code));
+        let codes: HashMap<i64, String> = masters.collect();
+        let wrong = books.into_iter().filter(|(_, (master, shares))| master != shares);
+        let what = |(book, (master, shares)): (i64, (i128, i128))| {
+            let code = codes.get(&book).map_or_else(|| format!("book {book}"), Clone::clone);
+            Violation::new(
+                "I5",
+                format!("the shares of {code} sum to {shares} minor units, its book balance is {master}"),
+            )
+        };
+        Ok(wrong.map(what).collect())
+    })
+}
+
+/// Balances fit 64 bits one by one; their sum may not.
+fn too_large(e: crate::money::Problem) -> Error {
+    Error::Broken(format!("a total cannot be shown: {e}"))
+}
