@@ -50,7 +50,7 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
             "positions": report, "waiting": waiting.len(),
         }));
     }
-    positions::print(&report, demo.ended_on());
+    positions::print(&report, demo.ended_on())?;
     print_waiting(&waiting)?;
     println!();
     if changed {
