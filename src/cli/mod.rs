@@ -12,6 +12,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Prints a line to standard output. Whoever reads it may stop doing so (`| head`): that ends the program, it is no fault.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::print_line(format_args!($($text)*))
+    };
+}
+
 mod accounts;
 mod bench;
 mod chart;
@@ -134,13 +141,20 @@ fn run(context: &Context, command: &Command) -> Result<()> {
 fn report(context: &Context, e: &Error) {
     eprintln!("tributary: {e}");
     if context.json {
-        println!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+        say!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+    }
+}
+
+fn print_line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
     }
 }
 
 /// Prints a document, indented.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Broken(e.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

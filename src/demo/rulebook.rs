@@ -120,7 +120,8 @@ impl Rules {
 
     fn of_suppliers(&mut self, master: &Master) {
         let code = master.plan.code;
-        let suppliers = [("hosting", "Alpine Cloud Hosting", "lark"), ("delivery", "Meridian Content Delivery", "capcut")];
+        let suppliers =
+            [("hosting", "Alpine Cloud Hosting", "lark"), ("delivery", "Meridian Content Delivery", "capcut")];
         for (what, name, product) in suppliers {
             if let Some(leaf) = master.main_leaf(product) {
                 let when = [("masters", code), ("direction", "debit"), ("counterparty", name)];

@@ -72,7 +72,10 @@ fn every_file_is_sound_and_the_balances_chain() {
             currency: master.plan.currency,
             bic: Some(master.plan.bic),
         }];
-        assert_eq!(numbers::recognise(&known, read.head.account.as_deref().unwrap(), Some(master.plan.currency)), Some(0));
+        assert_eq!(
+            numbers::recognise(&known, read.head.account.as_deref().unwrap(), Some(master.plan.currency)),
+            Some(0)
+        );
         let opening = read.head.opening.unwrap();
         let before = last.get(master.plan.code).copied();
         let (closed, number) = before.unwrap_or((Minor(master.opening()), read.head.number.unwrap() - 1));
@@ -90,7 +93,10 @@ fn every_file_is_sound_and_the_balances_chain() {
         }
     }
     assert!((18_000..24_000).contains(&lines), "{lines} lines");
-    assert!(pending > 100 && reversals > 20 && returns > 100 && batches > 200, "{pending} {reversals} {returns} {batches}");
+    assert!(
+        pending > 100 && reversals > 20 && returns > 100 && batches > 200,
+        "{pending} {reversals} {returns} {batches}"
+    );
     assert!(empty > 40, "{empty} empty statements");
     assert!(last.values().all(|(closing, _)| closing.0 > 0));
     assert!(DEMO.files.windows(2).all(|w| w[0].day <= w[1].day));
@@ -115,11 +121,13 @@ fn the_treasury_is_as_large_as_promised_and_its_numbers_are_right() {
         }
     }
     // What rules and opening shares name is there.
-    let leaves: BTreeSet<String> = treasury::masters().iter().flat_map(|m| m.leaves.iter().map(|l| l.code.clone())).collect();
+    let leaves: BTreeSet<String> =
+        treasury::masters().iter().flat_map(|m| m.leaves.iter().map(|l| l.code.clone())).collect();
     let house = ["pool", "fees", "interest"];
     for rule in rules().rules() {
         for to in &rule.to {
-            let masters = rule.when.masters.clone().unwrap_or_else(|| PLANS.iter().map(|p| p.code.to_owned()).collect());
+            let masters =
+                rule.when.masters.clone().unwrap_or_else(|| PLANS.iter().map(|p| p.code.to_owned()).collect());
             let code = to.leaf.replace("{master}", &masters[0]);
             let is_house = house.iter().any(|h| code.ends_with(&format!("/house/{h}")));
             assert!(is_house || leaves.contains(&code), "{} of rule {}", to.leaf, rule.code);
@@ -134,7 +142,8 @@ fn place(master: &Master, rules: &RuleSet, line: &Line, detail: &Detail, amount:
     if let Some(leaf) = by_number {
         return vec![(leaf.code.clone(), amount)];
     }
-    let references: Vec<&str> = [&detail.end_to_end_id, &line.owner_ref, &line.bank_ref].into_iter().flatten().map(String::as_str).collect();
+    let references: Vec<&str> =
+        [&detail.end_to_end_id, &line.owner_ref, &line.bank_ref].into_iter().flatten().map(String::as_str).collect();
     let facts = Facts {
         counterparty_name: detail.counterparty_name.as_deref(),
         remittance: detail.remittance.as_deref(),
