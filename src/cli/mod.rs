@@ -16,6 +16,7 @@ mod accounts;
 mod bench;
 mod chart;
 mod check;
+mod demo;
 mod journal;
 mod positions;
 mod route;
@@ -41,6 +42,8 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make a treasury to look at: 14 products, 24 markets, 90 days of bank statements
+    Demo(demo::Demo),
     /// Entities, banks, masters and their virtual accounts
     #[command(subcommand)]
     Chart(chart::Chart),
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
+        Command::Demo(demo) => demo::run(context, demo),
         Command::Chart(chart) => chart::run(context, chart),
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),

@@ -10,7 +10,8 @@
 //! | `bank.rs` | the day as a statement |
 //! | `names.rs`, `wording.rs`, `dice.rs` | who pays, in which words, and chance |
 
-use chrono::NaiveDate;
+use crate::time::Instant;
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use std::io;
 use std::path::Path;
 
@@ -58,6 +59,17 @@ pub fn generate(seed: u64) -> Demo {
 }
 
 impl Demo {
+    /// The noon before the first day, when the treasury is set up.
+    pub fn began_at(&self) -> Instant {
+        let first = self.files.first().map_or_else(NaiveDate::default, |f| f.day);
+        (first - TimeDelta::days(1)).and_time(NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default()).and_utc()
+    }
+
+    /// The day after the last, when all files are in.
+    pub fn ended_on(&self) -> NaiveDate {
+        self.files.last().map_or_else(NaiveDate::default, |f| f.day + TimeDelta::days(1))
+    }
+
     /// Keeps the files in a folder: one folder for each master, the treasury file beside them. A file that is there with the
     /// same bytes is left alone, so that a second run shows as no change.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {

@@ -194,31 +194,36 @@ pub struct NewFile {
 /// Stores a file's bytes. Housekeeping: nothing follows from them until the file is accepted, and a crash leaves chunks that
 /// the next attempt replaces.
 pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) -> Result<FileRow> {
-    let row = db.write("statement.store", who, {
-        let new = new.clone();
-        move |tx| begin_storing(tx, &new)
-    })?;
-    let mut seq = 0i64;
-    loop {
+    let mut next = || -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(CHUNK);
         let limit = u64::try_from(CHUNK).unwrap_or(u64::MAX);
-        input
-            .by_ref()
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name)))?;
+        let read = input.by_ref().take(limit).read_to_end(&mut bytes);
+        read.map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name))).map(|_| bytes)
+    };
+    let first = next()?;
+    let row = db.write("statement.store", who, {
+        let new = new.clone();
+        move |tx| {
+            let row = begin_storing(tx, &new)?;
+            insert_chunk(tx, &row.id, 0, &first)?;
+            Ok(row)
+        }
+    })?;
+    for seq in 1i64.. {
+        let bytes = next()?;
         if bytes.is_empty() {
-            return Ok(row);
+            break;
         }
         let file = row.id.clone();
-        db.write_slice("statement.store", who, move |tx| {
-            let chunk =
-                (statement_chunks::file.eq(&file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(&bytes));
-            insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
-            Ok(())
-        })?;
-        seq += 1;
+        db.write_slice("statement.store", who, move |tx| insert_chunk(tx, &file, seq, &bytes))?;
     }
+    Ok(row)
+}
+
+fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<()> {
+    let chunk = (statement_chunks::file.eq(file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(bytes));
+    insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
+    Ok(())
 }
 
 fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
