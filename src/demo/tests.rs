@@ -3,9 +3,11 @@
 use super::traffic::slipped;
 use super::treasury::{self, Master, PLANS};
 use super::{Demo, generate};
-use crate::allocation::rules::{Facts, Rule, RuleFile, RuleSet};
+use crate::allocation::rules::{Facts, Rule, RuleSet};
+use crate::app::TreasuryFile;
 use crate::banking::{Balance, Detail, Event, Head, Line, Reader, Status, findings};
 use crate::chart::numbers;
+use crate::chart::reading::Known;
 use crate::money::{Currency, Minor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -36,13 +38,12 @@ fn read(bytes: &[u8], name: &str) -> Read {
     Read { head: head.unwrap(), lines, closing: closing.unwrap() }
 }
 
+fn treasury_file() -> TreasuryFile {
+    TreasuryFile::parse(&DEMO.treasury_toml).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
 fn rules() -> RuleSet {
-    #[derive(serde::Deserialize)]
-    struct File {
-        rule: Vec<RuleFile>,
-    }
-    let file: File = toml::from_str(&DEMO.treasury_toml).unwrap();
-    let compiled = RuleSet::compile(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    let compiled = RuleSet::compile(treasury_file().rule.into_iter().map(|r| Rule::new(r, 1)).collect());
     compiled.unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
@@ -106,10 +107,14 @@ fn every_file_is_sound_and_the_balances_chain() {
 
 #[test]
 fn the_treasury_is_as_large_as_promised_and_its_numbers_are_right() {
-    let file: toml::Table = toml::from_str(&DEMO.treasury_toml).unwrap();
-    let count = |table: &str| file[table].as_array().unwrap().len();
-    assert_eq!((count("product"), count("market"), count("master")), (14, 24, 11));
-    assert!((150..=200).contains(&count("sub_account")), "{} leaves", count("sub_account"));
+    let read = treasury_file().into_chart().read(&Known::default());
+    let chart = read.unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!((chart.products.len(), chart.markets.len(), chart.masters.len()), (14, 24, 11));
+    assert!((150..=200).contains(&chart.leaves.len()), "{} leaves", chart.leaves.len());
+    let planned = treasury::masters();
+    let codes = planned.iter().flat_map(|m| m.leaves.iter().map(|l| l.code.as_str()));
+    assert!(chart.leaves.iter().map(|l| l.code.as_str()).eq(codes));
+    assert!(chart.masters.iter().zip(&planned).all(|(read, m)| read.opening == Minor(m.opening())));
     let currencies: BTreeSet<&str> = PLANS.iter().map(|p| p.currency).collect();
     let exponents: BTreeSet<u8> = currencies.iter().map(|c| c.parse::<Currency>().unwrap().exponent()).collect();
     assert_eq!((currencies.len(), exponents), (8, BTreeSet::from([0, 2, 3])));
