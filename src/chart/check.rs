@@ -17,11 +17,15 @@ pub fn check(db: &Db) -> Result<Vec<Violation>> {
         for account in &accounts {
             if books.get(&account.book) != Some(&account.currency) {
                 let book = books.get(&account.book).map_or("no book", String::as_str);
-                violations.push(Violation::new("I1", format!("{} is in {}, its book in {book}", account.code, account.currency)));
+                violations.push(Violation::new(
+                    "I1",
+                    format!("{} is in {}, its book in {book}", account.code, account.currency),
+                ));
             }
         }
         let accounts: HashMap<i64, AccountRow> = accounts.into_iter().map(|a| (a.id, a)).collect();
-        let masters: HashMap<String, MasterRow> = store::masters(conn)?.into_iter().map(|m| (m.id.clone(), m)).collect();
+        let masters: HashMap<String, MasterRow> =
+            store::masters(conn)?.into_iter().map(|m| (m.id.clone(), m)).collect();
         let sub_accounts = store::sub_accounts(conn)?;
         let mut found: Vec<&MasterRow> = masters.values().collect();
         found.sort_by(|a, b| a.code.cmp(&b.code));
@@ -34,7 +38,11 @@ pub fn check(db: &Db) -> Result<Vec<Violation>> {
     })
 }
 
-fn master_accounts(master: &MasterRow, accounts: &HashMap<i64, AccountRow>, sub_accounts: &[SubAccountRow]) -> Vec<Violation> {
+fn master_accounts(
+    master: &MasterRow,
+    accounts: &HashMap<i64, AccountRow>,
+    sub_accounts: &[SubAccountRow],
+) -> Vec<Violation> {
     let code = &master.code;
     let own = [
         (master.account, code.clone(), "master"),
@@ -43,7 +51,9 @@ fn master_accounts(master: &MasterRow, accounts: &HashMap<i64, AccountRow>, sub_
     ];
     let is_there = |(id, code, kind): &(i64, String, &str)| {
         let account = accounts.get(id);
-        account.is_some_and(|a| a.code == *code && a.kind == *kind && a.book == master.book && a.currency == master.currency)
+        account.is_some_and(|a| {
+            a.code == *code && a.kind == *kind && a.book == master.book && a.currency == master.currency
+        })
     };
     let wrong = own.iter().filter(|a| !is_there(a)).map(|(_, code, _)| code.clone());
     let has_house = |leaf: &&str| sub_accounts.iter().any(|s| s.code == master.house(leaf) && s.kind == "house");
@@ -61,25 +71,40 @@ fn opening(conn: &mut Conn, master: &MasterRow) -> Result<Option<Violation>> {
     if sum == i128::from(master.opening) && dated {
         return Ok(None);
     }
-    let what = format!("master {} opens with {} on {}, but its opening entry says {sum}", master.code, master.opening, master.cut_over_on);
+    let what = format!(
+        "master {} opens with {} on {}, but its opening entry says {sum}",
+        master.code, master.opening, master.cut_over_on
+    );
     Ok(Some(Violation::new("I6", what)))
 }
 
-fn sub_account(s: &SubAccountRow, masters: &HashMap<String, MasterRow>, accounts: &HashMap<i64, AccountRow>) -> Option<Violation> {
+fn sub_account(
+    s: &SubAccountRow,
+    masters: &HashMap<String, MasterRow>,
+    accounts: &HashMap<i64, AccountRow>,
+) -> Option<Violation> {
     let Some(master) = masters.get(&s.master) else {
         return Some(Violation::new("I5", format!("sub-account {} has no master", s.code)));
     };
     if let Some(id) = s.account {
-        let fits = |a: &AccountRow| a.code == s.code && a.kind == s.kind && a.book == master.book && a.currency == master.currency;
+        let fits = |a: &AccountRow| {
+            a.code == s.code && a.kind == s.kind && a.book == master.book && a.currency == master.currency
+        };
         if !accounts.get(&id).is_some_and(fits) {
-            return Some(Violation::new("I5", format!("sub-account {} has no account of the same code, kind and book", s.code)));
+            return Some(Violation::new(
+                "I5",
+                format!("sub-account {} has no account of the same code, kind and book", s.code),
+            ));
         }
     }
     match &s.virtual_number {
-        Some(number) if !numbers::verify(number) => {
-            Some(Violation::new("I6", format!("the virtual account number {number} of {} has wrong check digits", s.code)))
+        Some(number) if !numbers::verify(number) => Some(Violation::new(
+            "I6",
+            format!("the virtual account number {number} of {} has wrong check digits", s.code),
+        )),
+        None if s.kind == "leaf" => {
+            Some(Violation::new("I6", format!("leaf {} has no virtual account number", s.code)))
         }
-        None if s.kind == "leaf" => Some(Violation::new("I6", format!("leaf {} has no virtual account number", s.code))),
         _ => None,
     }
 }

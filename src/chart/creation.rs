@@ -40,7 +40,9 @@ pub(super) fn carry_out(tx: &mut Tx<'_>, plan: &Plan<'_>, stored: &Stored) -> Re
 
 /// A master is there: the opening shares that the file names must be those that were posted.
 pub(super) fn refuse_other_shares(conn: &mut Conn, master: &Master, stored: &Stored) -> Result<()> {
-    let (Some(shares), Some(row)) = (&master.shares, stored.masters.get(&master.code)) else { return Ok(()) };
+    let (Some(shares), Some(row)) = (&master.shares, stored.masters.get(&master.code)) else {
+        return Ok(());
+    };
     let posted = ledger::entry_by_cause(conn, &opening_cause(&row.id))?;
     let posted: BTreeMap<i64, i64> = posted.iter().flat_map(|e| &e.postings).map(|p| (p.account, p.amount)).collect();
     let codes: Vec<String> = shares.iter().map(|(leaf, _)| leaf.clone()).collect();
@@ -106,7 +108,11 @@ impl<'t, 'c> Creation<'t, 'c> {
             applied: Applied::default(),
             entities: stored.entities.iter().map(|(code, row)| (code.clone(), row.id.clone())).collect(),
             banks: stored.banks.iter().map(|(code, row)| (code.clone(), row.id.clone())).collect(),
-            products: stored.products.iter().map(|(code, row)| (code.clone(), (row.id.clone(), row.name.clone()))).collect(),
+            products: stored
+                .products
+                .iter()
+                .map(|(code, row)| (code.clone(), (row.id.clone(), row.name.clone())))
+                .collect(),
             markets: stored.markets.iter().map(|(code, row)| (code.clone(), row.name.clone())).collect(),
             homes: stored.masters.iter().filter_map(|(code, row)| Some((code.clone(), home(row)?))).collect(),
             sub_accounts: stored.sub_accounts.iter().map(|(code, row)| (code.clone(), row.id.clone())).collect(),
@@ -119,7 +125,8 @@ impl<'t, 'c> Creation<'t, 'c> {
     fn things(&mut self, plan: &Plan<'_>) -> Result<()> {
         for e in &plan.entities {
             let (id, code, country) = (self.tx.id("ent"), e.code.clone(), e.country.clone());
-            let row = EntityRow { id: id.clone(), code, name: name(&e.label), country, metadata: e.label.metadata.clone() };
+            let row =
+                EntityRow { id: id.clone(), code, name: name(&e.label), country, metadata: e.label.metadata.clone() };
             store::insert_entity(self.tx.conn(), &row)?;
             self.made(Thing::Entity, &e.code, json!({ "name": row.name, "country": row.country }), &e.label);
             self.entities.insert(row.code.clone(), id);
@@ -130,7 +137,12 @@ impl<'t, 'c> Creation<'t, 'c> {
             let (bic, metadata) = (b.bic.clone(), b.label.metadata.clone());
             let row = BankRow { id: id.clone(), code, name: name(&b.label), bic, country, metadata };
             store::insert_bank(self.tx.conn(), &row)?;
-            self.made(Thing::Bank, &b.code, json!({ "name": row.name, "country": row.country, "bic": row.bic }), &b.label);
+            self.made(
+                Thing::Bank,
+                &b.code,
+                json!({ "name": row.name, "country": row.country, "bic": row.bic }),
+                &b.label,
+            );
             self.banks.insert(row.code.clone(), id);
             self.applied.banks.push(row.code);
         }
@@ -208,21 +220,32 @@ impl<'t, 'c> Creation<'t, 'c> {
 
     /// A leaf, and the summaries above it that are not there yet.
     fn leaf(&mut self, leaf: &Leaf) -> Result<()> {
-        let Some(home) = self.homes.get_mut(&leaf.master) else { return Err(missing(&leaf.master)) };
+        let Some(home) = self.homes.get_mut(&leaf.master) else {
+            return Err(missing(&leaf.master));
+        };
         let serial = home.given.saturating_add(1);
         let number = numbers::generate(home.scheme, &home.prefix, serial.unsigned_abs());
         let number = number.map_err(|problem| Refusal::NumbersUsedUp { master: leaf.master.clone(), problem })?;
         home.given = serial;
         let (master, entity, book, currency) = (home.id.clone(), home.entity.clone(), home.book, home.currency);
         self.given_more.insert(leaf.master.clone());
-        let Some((product, product_name)) = self.products.get(&leaf.product).cloned() else { return Err(missing(&leaf.product)) };
+        let Some((product, product_name)) = self.products.get(&leaf.product).cloned() else {
+            return Err(missing(&leaf.product));
+        };
         let market_name = known(&self.markets, &leaf.market)?;
         let owner = leaf.owner.as_ref().map_or(Ok(entity.clone()), |code| known(&self.entities, code))?;
         let of_product = format!("{}/{}", leaf.master, leaf.product);
-        let summary = SubAccountRow { product: Some(product), ..blank(&master, &of_product, &product_name, "summary", &entity) };
+        let summary =
+            SubAccountRow { product: Some(product), ..blank(&master, &of_product, &product_name, "summary", &entity) };
         let above = self.summary(summary.clone());
         let of_market = format!("{of_product}/{}", leaf.market.to_ascii_lowercase());
-        let summary = SubAccountRow { code: of_market, name: market_name, market: Some(leaf.market.clone()), parent: Some(above), ..summary };
+        let summary = SubAccountRow {
+            code: of_market,
+            name: market_name,
+            market: Some(leaf.market.clone()),
+            parent: Some(above),
+            ..summary
+        };
         let above = self.summary(summary.clone());
         let AccountId(account) = self.account(book, currency, AccountKind::Leaf, &leaf.code)?;
         let plain = || format!("{product_name} {} {}", leaf.market, leaf.purpose);
@@ -294,7 +317,9 @@ impl<'t, 'c> Creation<'t, 'c> {
             }
             postings.push(share(account(&format!("{}/suspense", m.code))?, m.unplaced)?);
             postings.retain(|p| p.amount != 0);
-            let Some(home) = self.homes.get(&m.code).filter(|_| !postings.is_empty()) else { continue };
+            let Some(home) = self.homes.get(&m.code).filter(|_| !postings.is_empty()) else {
+                continue;
+            };
             entries.push(NewEntry {
                 kind: "opening".to_owned(),
                 basis: Basis::Fact,

@@ -29,8 +29,8 @@ mod store;
 pub use check::check;
 pub use file::ChartFile;
 pub use store::{
-    BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets, master, masters,
-    products, sub_account, sub_accounts,
+    BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
+    master, masters, products, sub_account, sub_accounts,
 };
 
 /// The leaves of the treasury itself that each master has.
@@ -63,11 +63,18 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Problems(problems) => {
                 let count = problems.len();
-                write!(f, "the file has {count} problem{}, and nothing was changed:", if count == 1 { "" } else { "s" })?;
+                write!(
+                    f,
+                    "the file has {count} problem{}, and nothing was changed:",
+                    if count == 1 { "" } else { "s" }
+                )?;
                 problems.iter().try_for_each(|p| write!(f, "\n  {p}"))
             }
             Refusal::NumbersUsedUp { master, problem } => {
-                write!(f, "master {master} has no virtual account number left: {problem}; ask the bank for another range")
+                write!(
+                    f,
+                    "master {master} has no virtual account number left: {problem}; ask the bank for another range"
+                )
             }
             Refusal::NotALeaf { code, kind } => {
                 write!(f, "{code} is not a leaf but {kind}; `tributary chart show` lists the leaves")
@@ -151,7 +158,9 @@ impl State {
 pub fn set_state(tx: &mut Tx<'_>, code: &str, state: State) -> Result<bool> {
     let account = match store::find_sub_account(tx.conn(), code)? {
         Some(found) if found.account.is_some() => ledger::account(tx.conn(), code)?,
-        Some(_) => return Err(Refusal::NotALeaf { code: code.to_owned(), kind: "a summary of leaves".to_owned() }.into()),
+        Some(_) => {
+            return Err(Refusal::NotALeaf { code: code.to_owned(), kind: "a summary of leaves".to_owned() }.into());
+        }
         None => {
             // Masters, suspense and in-transit have accounts, but no life cycle of their own.
             let account = ledger::account(tx.conn(), code)?;

@@ -85,12 +85,18 @@ pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Strin
     let mut plan = Plan::default();
     let mut conflicts = Conflicts(Vec::new());
     for entity in &chart.entities {
-        let Some(row) = stored.entities.get(&entity.code) else { plan.entities.push(entity); continue };
+        let Some(row) = stored.entities.get(&entity.code) else {
+            plan.entities.push(entity);
+            continue;
+        };
         conflicts.differ(Thing::Entity, &entity.code, "country", &row.country, &entity.country);
         plan.relabel(Thing::Entity, &entity.code, (&row.name, &row.metadata), &entity.label);
     }
     for bank in &chart.banks {
-        let Some(row) = stored.banks.get(&bank.code) else { plan.banks.push(bank); continue };
+        let Some(row) = stored.banks.get(&bank.code) else {
+            plan.banks.push(bank);
+            continue;
+        };
         conflicts.differ(Thing::Bank, &bank.code, "country", &row.country, &bank.country);
         if let Some(bic) = &bank.bic {
             conflicts.differ(Thing::Bank, &bank.code, "bic", row.bic.as_deref().unwrap_or("none"), bic);
@@ -98,21 +104,33 @@ pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Strin
         plan.relabel(Thing::Bank, &bank.code, (&row.name, &row.metadata), &bank.label);
     }
     for product in &chart.products {
-        let Some(row) = stored.products.get(&product.code) else { plan.products.push(product); continue };
+        let Some(row) = stored.products.get(&product.code) else {
+            plan.products.push(product);
+            continue;
+        };
         plan.relabel(Thing::Product, &product.code, (&row.name, &row.metadata), &product.label);
     }
     for market in &chart.markets {
-        let Some(row) = stored.markets.get(&market.code) else { plan.markets.push(market); continue };
+        let Some(row) = stored.markets.get(&market.code) else {
+            plan.markets.push(market);
+            continue;
+        };
         plan.relabel(Thing::Market, &market.code, (&row.name, &None), &market.label);
     }
     for master in &chart.masters {
-        let Some(row) = stored.masters.get(&master.code) else { plan.masters.push(master); continue };
+        let Some(row) = stored.masters.get(&master.code) else {
+            plan.masters.push(master);
+            continue;
+        };
         conflicts.master(row, master, stored);
         plan.relabel(Thing::Master, &master.code, (&row.name, &row.metadata), &master.label);
         plan.standing.push(master);
     }
     for leaf in &chart.leaves {
-        let Some(row) = stored.sub_accounts.get(&leaf.code) else { plan.leaves.push(leaf); continue };
+        let Some(row) = stored.sub_accounts.get(&leaf.code) else {
+            plan.leaves.push(leaf);
+            continue;
+        };
         if let Some(owner) = &leaf.owner {
             conflicts.differ(Thing::SubAccount, &leaf.code, "owner", stored.entity_code(&row.owner), owner);
         }
@@ -139,12 +157,16 @@ impl Conflicts {
     fn differ(&mut self, thing: Thing, code: &str, field: &str, stored: &str, asked: &str) {
         if stored != asked {
             let thing = thing.as_str();
-            self.0.push(format!("[[{thing}]] \"{code}\", {field}: it is {stored} and cannot change; the file says {asked}"));
+            self.0.push(format!(
+                "[[{thing}]] \"{code}\", {field}: it is {stored} and cannot change; the file says {asked}"
+            ));
         }
     }
 
     fn master(&mut self, row: &MasterRow, asked: &Master, stored: &Stored) {
-        let opening = crate::money::Minor(row.opening);
+        // In another currency the amount means something else; that the currency differs is said once.
+        let same_money = row.currency == asked.currency.code();
+        let opening = if same_money { crate::money::Minor(row.opening) } else { asked.opening };
         for (field, is, says) in [
             ("bank", stored.bank_code(&row.bank).to_owned(), asked.bank.clone()),
             ("entity", stored.entity_code(&row.entity).to_owned(), asked.entity.clone()),

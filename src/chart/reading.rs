@@ -5,8 +5,8 @@
 
 use super::HOUSE;
 use super::file::{
-    Bank, BankTable, Chart, ChartFile, Entity, EntityTable, Label, Leaf, Market, MarketTable, Master, MasterTable, Metadata,
-    NumbersTable, Product, ProductTable, ShareTable, SubAccountTable,
+    Bank, BankTable, Chart, ChartFile, Entity, EntityTable, Label, Leaf, Market, MarketTable, Master, MasterTable,
+    Metadata, NumbersTable, Product, ProductTable, ShareTable, SubAccountTable,
 };
 use super::numbers::{self, Scheme};
 use crate::money::{Currency, Minor};
@@ -120,7 +120,11 @@ impl Reader {
         self.code(&at, "code", &t.code);
         self.country(&at, "country", &t.country);
         self.known.entities.insert(t.code.clone());
-        Entity { code: t.code.clone(), label: self.label(&at, Some(&t.name), t.metadata.as_ref()), country: t.country.clone() }
+        Entity {
+            code: t.code.clone(),
+            label: self.label(&at, Some(&t.name), t.metadata.as_ref()),
+            country: t.country.clone(),
+        }
     }
 
     fn bank(&mut self, index: usize, t: &BankTable) -> Bank {
@@ -131,7 +135,11 @@ impl Reader {
         if let Some(bic) = &bic
             && !is_bic(bic)
         {
-            self.wrong(&at, "bic", format!("\"{bic}\" is not a BIC: four letters, a country, two or five signs, such as DEUTDEFF"));
+            self.wrong(
+                &at,
+                "bic",
+                format!("\"{bic}\" is not a BIC: four letters, a country, two or five signs, such as DEUTDEFF"),
+            );
         }
         self.known.banks.insert(t.code.clone());
         let label = self.label(&at, Some(&t.name), t.metadata.as_ref());
@@ -163,7 +171,8 @@ impl Reader {
         self.reference(&at, "entity", &t.entity, |k| k.entities.contains(&t.entity), "entity");
         let account = self.account(&at, &t.account);
         if t.time_zone.parse::<chrono_tz::Tz>().is_err() {
-            let what = format!("\"{}\" is not a time zone: use a name such as Europe/Berlin or Asia/Singapore", t.time_zone);
+            let what =
+                format!("\"{}\" is not a time zone: use a name such as Europe/Berlin or Asia/Singapore", t.time_zone);
             self.wrong(&at, "time_zone", what);
         }
         let cut_over_on = day(&t.cut_over_on);
@@ -177,13 +186,14 @@ impl Reader {
         let label = self.label(&at, Some(&t.name), t.metadata.as_ref());
         // Without its currency no amount can be read.
         let currency = currency?;
-        let opening = Minor::parse(&t.opening, currency).map_err(|e| self.wrong(&at, "opening", e)).ok();
+        let opening = amount(&t.opening, currency).map_err(|e| self.wrong(&at, "opening", e)).ok();
         let shares = match &t.opening_shares {
             None => None,
             Some(shares) => Some(shares.iter().map(|s| self.share(&at, s, currency)).collect::<Option<Vec<_>>>()?),
         };
         let placed = Minor::sum(shares.iter().flatten().map(|(_, amount)| *amount));
-        let unplaced = Minor::from_sum(i128::from(opening?.0).saturating_sub(placed));
+        let unplaced =
+            Minor::from_sum(i128::from(opening?.0).saturating_sub(placed)).and_then(|m| m.opposite().and(Ok(m)));
         let unplaced = unplaced.map_err(|e| self.wrong(&at, "opening_shares", e)).ok();
         let (scheme, prefix) = range?;
         Some(Master {
@@ -204,7 +214,8 @@ impl Reader {
     }
 
     fn share(&mut self, at: &Place, share: &ShareTable, currency: Currency) -> Option<(String, Minor)> {
-        let amount = Minor::parse(&share.amount, currency).map_err(|e| self.wrong(at, "opening_shares", format!("{}: {e}", share.leaf)));
+        let amount = amount(&share.amount, currency)
+            .map_err(|e| self.wrong(at, "opening_shares", format!("{}: {e}", share.leaf)));
         if amount == Ok(Minor::ZERO) {
             self.wrong(at, "opening_shares", format!("{} gets nothing; leave it out", share.leaf));
         }
@@ -244,7 +255,10 @@ impl Reader {
                 if !leaf.starts_with(&format!("{}/", master.code)) {
                     self.wrong(&at, "opening_shares", format!("\"{leaf}\" is not a leaf of this master"));
                 } else if !house && !self.known.leaves.contains(leaf) {
-                    let what = format!("there is no leaf \"{leaf}\"; add its [[sub_account]] or name one of {}/house/", master.code);
+                    let what = format!(
+                        "there is no leaf \"{leaf}\"; add its [[sub_account]] or name one of {}/house/",
+                        master.code
+                    );
                     self.wrong(&at, "opening_shares", what);
                 } else if !named.insert(leaf) {
                     self.wrong(&at, "opening_shares", format!("\"{leaf}\" is named twice"));
@@ -266,7 +280,9 @@ impl Reader {
     fn code(&mut self, at: &Place, field: &'static str, code: &str) {
         let fits = code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if code.is_empty() || code.len() > CODE_LENGTH || !fits || code.starts_with('-') {
-            let what = format!("\"{code}\" is not a code: letters a to z, digits and -, at most {CODE_LENGTH}, such as tiktok-shop");
+            let what = format!(
+                "\"{code}\" is not a code: letters a to z, digits and -, at most {CODE_LENGTH}, such as tiktok-shop"
+            );
             self.wrong(at, field, what);
         }
     }
@@ -279,7 +295,11 @@ impl Reader {
 
     fn reference(&mut self, at: &Place, field: &'static str, code: &str, there: impl Fn(&Known) -> bool, table: &str) {
         if !there(&self.known) {
-            self.wrong(at, field, format!("there is no {table} \"{code}\"; add [[{table}]] with that code or correct the name"));
+            self.wrong(
+                at,
+                field,
+                format!("there is no {table} \"{code}\"; add [[{table}]] with that code or correct the name"),
+            );
         }
     }
 
@@ -289,7 +309,11 @@ impl Reader {
         if account.len() < 4 || account.len() > 34 || !plain {
             self.wrong(at, "account", format!("\"{text}\" is not an account number: 4 to 34 letters and digits"));
         } else if numbers::looks_like_iban(&account) && !numbers::verify(&account) {
-            self.wrong(at, "account", format!("\"{text}\" is not a valid IBAN: its length or its check digits are wrong"));
+            self.wrong(
+                at,
+                "account",
+                format!("\"{text}\" is not a valid IBAN: its length or its check digits are wrong"),
+            );
         }
         account
     }
@@ -313,7 +337,11 @@ impl Reader {
             self.wrong(at, "account", format!("master \"{other}\" has the same account and currency"));
         }
         if let Some(other) = range {
-            self.wrong(at, "numbers.prefix", format!("master \"{other}\" gives out numbers with the same prefix; each needs its own"));
+            self.wrong(
+                at,
+                "numbers.prefix",
+                format!("master \"{other}\" gives out numbers with the same prefix; each needs its own"),
+            );
         }
         self.known.masters.insert(code.to_owned(), new);
     }
@@ -338,8 +366,18 @@ fn day(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|d| d.to_string() == text)
 }
 
+/// An amount that can stand on either side of an entry: the smallest of 64 bits has no opposite.
+fn amount(text: &str, currency: Currency) -> Result<Minor, crate::money::Problem> {
+    Minor::parse(text, currency).and_then(|amount| amount.opposite().and(Ok(amount)))
+}
+
 fn is_bic(bic: &str) -> bool {
     let country = bic.get(4..6).is_some_and(|c| COUNTRIES.split_whitespace().any(|known| known == c));
-    let signs = bic.bytes().enumerate().all(|(i, b)| if i < 4 { b.is_ascii_uppercase() } else { b.is_ascii_alphanumeric() });
+    let signs =
+        bic.bytes().enumerate().all(|(i, b)| if i < 4 { b.is_ascii_uppercase() } else { b.is_ascii_alphanumeric() });
     matches!(bic.len(), 8 | 11) && country && signs
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

@@ -10,7 +10,8 @@ use crate::db::{Conn, broken};
 use crate::error::{Error, Result};
 use chrono::NaiveDate;
 use diesel::prelude::{
-    ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
+    Selectable, SelectableHelper,
 };
 use diesel::{RunQueryDsl, insert_into, update};
 use std::collections::{BTreeMap, HashMap};
@@ -121,7 +122,18 @@ impl Bulk for SubAccountRow {
     type Table = sub_accounts::table;
     const TABLE: &'static str = "sub_accounts";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "master", "parent", "code", "name", "kind", "product", "market", "owner", "account", "virtual_number", "metadata",
+        "id",
+        "master",
+        "parent",
+        "code",
+        "name",
+        "kind",
+        "product",
+        "market",
+        "owner",
+        "account",
+        "virtual_number",
+        "metadata",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> diesel::QueryResult<()> {
@@ -238,7 +250,8 @@ pub fn leaves(conn: &mut Conn, master_id: &str) -> Result<Vec<Leaf>> {
 
 /// BICs by the id of their bank.
 pub(super) fn bics(conn: &mut Conn) -> Result<HashMap<String, String>> {
-    let rows: Vec<(String, Option<String>)> = banks::table.select((banks::id, banks::bic)).load(conn).map_err(broken)?;
+    let rows: Vec<(String, Option<String>)> =
+        banks::table.select((banks::id, banks::bic)).load(conn).map_err(broken)?;
     Ok(rows.into_iter().filter_map(|(id, bic)| bic.map(|b| (id, b))).collect())
 }
 
@@ -275,7 +288,8 @@ impl Stored {
     /// What a file can refer to.
     pub(super) fn known(&self) -> Known {
         let range = |m: &MasterRow| Scheme::parse(&m.number_scheme).map(|s| (s, m.number_prefix.clone()));
-        let known = |m: &MasterRow| KnownMaster { account: (m.account_number.clone(), m.currency.clone()), range: range(m) };
+        let known =
+            |m: &MasterRow| KnownMaster { account: (m.account_number.clone(), m.currency.clone()), range: range(m) };
         let leaves = self.sub_accounts.values().filter(|s| s.account.is_some());
         Known {
             entities: self.entities.keys().cloned().collect(),

@@ -49,7 +49,9 @@ fn list(context: &Context, master: Option<&str>) -> Result<()> {
         return print_json(&accounts.iter().map(account_json).collect::<Vec<_>>());
     }
     if accounts.is_empty() {
-        println!("There are no accounts yet: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours.");
+        println!(
+            "There are no accounts yet: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours."
+        );
         return Ok(());
     }
     let mut lines = table(&["account", "kind", "state", "currency", ">booked", ">held", ">available"]);
@@ -74,7 +76,10 @@ fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
         return print_json(&shown);
     }
     let [booked, held, available] = balances(&account).map(grouped);
-    println!("{}: {booked} {} booked, {held} held, {available} available; {}", account.code, account.currency, account.state);
+    println!(
+        "{}: {booked} {} booked, {held} held, {available} available; {}",
+        account.code, account.currency, account.state
+    );
     let mut lines = table(&[">entry", "booked", "valued", "what", ">amount", ">balance after"]);
     for (posting, entry) in &page {
         let natural = |amount| grouped(text(&account, account.kind().natural(amount)));

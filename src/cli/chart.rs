@@ -50,7 +50,8 @@ pub fn run(context: &Context, command: &Chart) -> Result<()> {
 }
 
 fn apply(context: &Context, path: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::NotFound(format!("cannot read {}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::NotFound(format!("cannot read {}: {e}", path.display())))?;
     let file = TreasuryFile::parse(&text).map_err(|e| e.within(path.display()))?;
     let db = context.open_to_write(&context.url()?)?;
     let applied = app::apply(&db, &context.who, file).map_err(|e| e.within(path.display()))?;
@@ -117,13 +118,20 @@ fn show(context: &Context, only: Option<&str>) -> Result<()> {
         };
         let with_leaves = |m: MasterRow| chart::leaves(conn, &m.id).map(|leaves| (m, leaves));
         let masters = masters.into_iter().map(with_leaves).collect::<Result<Vec<_>>>()?;
-        Ok(Shown { masters, entities: chart::entities(conn)?, banks: chart::banks(conn)?, sub_accounts: chart::sub_accounts(conn)? })
+        Ok(Shown {
+            masters,
+            entities: chart::entities(conn)?,
+            banks: chart::banks(conn)?,
+            sub_accounts: chart::sub_accounts(conn)?,
+        })
     })?;
     if context.json {
         return print_json(&shown.to_json());
     }
     if shown.entities.is_empty() {
-        println!("The chart is empty: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours.");
+        println!(
+            "The chart is empty: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours."
+        );
         return Ok(());
     }
     shown.print(only.is_some());
@@ -134,8 +142,10 @@ impl Shown {
     fn print(&self, one: bool) {
         if !one {
             let mut lines = table(&["entity", "name", "country"]);
-            self.entities.iter().for_each(|e| drop(lines.add_row([&e.code, &e.name, &e.country])));
-            println!("{lines}");
+            for e in &self.entities {
+                lines.add_row([&e.code, &e.name, &e.country]);
+            }
+            println!("{lines}\n");
             let mut lines = table(&["bank", "name", "BIC", "country"]);
             for b in &self.banks {
                 lines.add_row([&b.code, &b.name, b.bic.as_deref().unwrap_or("-"), &b.country]);
@@ -146,7 +156,10 @@ impl Shown {
         for (m, leaves) in &self.masters {
             let code = |codes: &HashMap<&str, &str>, id: &str| codes.get(id).copied().unwrap_or("?").to_owned();
             let (bank, entity) = (code(&banks, &m.bank), code(&entities, &m.entity));
-            println!("\n{} \"{}\": {} account {} of {entity} at {bank}, since {}", m.code, m.name, m.currency, m.account_number, m.cut_over_on);
+            println!(
+                "\n{} \"{}\": {} account {} of {entity} at {bank}, since {}",
+                m.code, m.name, m.currency, m.account_number, m.cut_over_on
+            );
             let leaves: HashMap<&str, &Leaf> = leaves.iter().map(|l| (l.id.as_str(), l)).collect();
             let mut lines = table(&["virtual account", "name", "number", "owner", "state"]);
             for s in self.sub_accounts.iter().filter(|s| s.master == m.id) {
@@ -176,9 +189,7 @@ impl Shown {
         let (entities, banks) = self.codes();
         let metadata = |m: &Option<String>| m.as_deref().and_then(|m| serde_json::from_str::<Value>(m).ok());
         let entity = |e: &EntityRow| json!({ "code": e.code, "name": e.name, "country": e.country, "metadata": metadata(&e.metadata) });
-        let bank = |b: &BankRow| {
-            json!({ "code": b.code, "name": b.name, "bic": b.bic, "country": b.country, "metadata": metadata(&b.metadata) })
-        };
+        let bank = |b: &BankRow| json!({ "code": b.code, "name": b.name, "bic": b.bic, "country": b.country, "metadata": metadata(&b.metadata) });
         let leaf = |l: &Leaf| {
             json!({
                 "code": l.code, "name": l.name, "kind": l.kind, "product": l.product, "market": l.market, "owner": l.owner,

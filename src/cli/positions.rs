@@ -35,7 +35,9 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
         return print_json(&report);
     }
     if report.masters.is_empty() {
-        println!("There is no treasury here yet: `tributary demo` makes one to look at, `tributary chart apply FILE.toml` makes yours.");
+        println!(
+            "There is no treasury here yet: `tributary demo` makes one to look at, `tributary chart apply FILE.toml` makes yours."
+        );
         return Ok(());
     }
     if let Some(day) = report.as_of {
@@ -46,6 +48,7 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
         By::Master => print_totals("product in master", &report.totals_by_master()?),
         By::Leaf => print_leaves(&report),
     }
+    println!();
     print_masters(&report.masters, args.as_of.unwrap_or_else(|| day_of(SystemClock.now())));
     Ok(())
 }
@@ -68,7 +71,18 @@ fn print_leaves(report: &Report) {
 }
 
 fn print_masters(masters: &[MasterLine], today: NaiveDate) {
-    let headings = ["master", "currency", ">book", ">bank closing", "of", ">days ago", ">difference", ">suspense", ">in transit", ">house"];
+    let headings = [
+        "master",
+        "currency",
+        ">book",
+        ">bank closing",
+        "of",
+        ">days ago",
+        ">difference",
+        ">suspense",
+        ">in transit",
+        ">house",
+    ];
     let mut lines = table(&headings);
     for m in masters {
         let shown = |amount: Option<_>| amount.map_or_else(|| "-".to_owned(), grouped);
@@ -87,6 +101,8 @@ fn print_masters(masters: &[MasterLine], today: NaiveDate) {
     }
     println!("{lines}");
     if masters.iter().any(|m| m.bank_closing.is_some()) {
-        println!("book: as of the bank's day beside it, so that both tell of the same lines; without one, of now or the day asked for");
+        println!(
+            "book: as of the bank's day beside it, so that both tell of the same lines; without one, of now or the day asked for"
+        );
     }
 }

@@ -132,7 +132,9 @@ struct Standing {
 
 impl Standing {
     fn at(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Standing> {
-        let Some(day) = as_of else { return Ok(Standing { then: None }) };
+        let Some(day) = as_of else {
+            return Ok(Standing { then: None });
+        };
         let booked = balances::all_as_of(conn, DayBasis::Booking, day)?;
         // Holds have no booking day; what counts is when they were recorded.
         let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
@@ -252,7 +254,8 @@ struct Sums {
 
 impl Sums {
     fn total(self, product: String, currency: String) -> Result<Total> {
-        let amount = |sum: i128| Minor::from_sum(sum).map(|minor| Amount { minor, exponent: self.exponent }).map_err(too_large);
+        let amount =
+            |sum: i128| Minor::from_sum(sum).map(|minor| Amount { minor, exponent: self.exponent }).map_err(too_large);
         Ok(Total {
             product,
             currency,
@@ -281,7 +284,10 @@ pub fn check(db: &Db) -> Result<Vec<Violation>> {
         let wrong = books.into_iter().filter(|(_, (master, shares))| master != shares);
         let what = |(book, (master, shares)): (i64, (i128, i128))| {
             let code = codes.get(&book).map_or_else(|| format!("book {book}"), Clone::clone);
-            Violation::new("I5", format!("the shares of {code} sum to {shares} minor units, its book balance is {master}"))
+            Violation::new(
+                "I5",
+                format!("the shares of {code} sum to {shares} minor units, its book balance is {master}"),
+            )
         };
         Ok(wrong.map(what).collect())
     })

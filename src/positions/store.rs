@@ -9,8 +9,8 @@ use crate::money::Minor;
 use chrono::NaiveDate;
 use diesel::RunQueryDsl;
 use diesel::prelude::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable,
-    SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl,
+    Queryable, Selectable, SelectableHelper,
 };
 
 /// A master, as far as positions need it.
@@ -63,7 +63,10 @@ pub(super) fn balances(conn: &mut Conn) -> Result<Vec<BalanceRow>> {
     let all = masters::table
         .inner_join(accounts::table.on(accounts::book.eq(masters::book)))
         .inner_join(balances::table.on(balances::account.eq(accounts::id)))
-        .left_join(sub_accounts::table.on(sub_accounts::account.eq(accounts::id.nullable()).and(sub_accounts::kind.eq("leaf"))))
+        .left_join(
+            sub_accounts::table
+                .on(sub_accounts::account.eq(accounts::id.nullable()).and(sub_accounts::kind.eq("leaf"))),
+        )
         .left_join(products::table.on(sub_accounts::product.eq(products::id.nullable())));
     let rows: Vec<Columns> = all
         .select((
@@ -81,18 +84,20 @@ pub(super) fn balances(conn: &mut Conn) -> Result<Vec<BalanceRow>> {
         ))
         .load(conn)
         .map_err(broken)?;
-    let row = |(account, code, kind, currency, exponent, master, product, market, debits, credits, held): Columns| BalanceRow {
-        account,
-        code,
-        kind: AccountKind::parse(&kind).unwrap_or(AccountKind::Memo),
-        currency,
-        exponent: u8::try_from(exponent).unwrap_or(0),
-        master,
-        product,
-        market,
-        debits,
-        credits,
-        held,
+    let row = |(account, code, kind, currency, exponent, master, product, market, debits, credits, held): Columns| {
+        BalanceRow {
+            account,
+            code,
+            kind: AccountKind::parse(&kind).unwrap_or(AccountKind::Memo),
+            currency,
+            exponent: u8::try_from(exponent).unwrap_or(0),
+            master,
+            product,
+            market,
+            debits,
+            credits,
+            held,
+        }
     };
     Ok(rows.into_iter().map(row).collect())
 }
@@ -116,7 +121,12 @@ pub(super) fn newest_closing(
         .filter(statements::closing_on.ge(cut_over_on))
         .filter(statements::closing_on.le(up_to.unwrap_or(last_day)))
         // The databases differ in where NULL sorts.
-        .order((statements::closing_on.desc(), statements::number.is_null(), statements::number.desc(), statements::id.desc()))
+        .order((
+            statements::closing_on.desc(),
+            statements::number.is_null(),
+            statements::number.desc(),
+            statements::id.desc(),
+        ))
         .select((statements::closing.assume_not_null(), statements::closing_on.assume_not_null()));
     told.first(conn).optional().map_err(broken)
 }
