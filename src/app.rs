@@ -1,11 +1,12 @@
 //! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
 
+use crate::allocation::{self, rules::RuleFile};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
 use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::ledger::{self, check::Violation};
-use crate::positions;
+use crate::{positions, statements};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub struct TreasuryFile {
     /// `[[sub_account]]`
     pub sub_account: Vec<SubAccountTable>,
     /// `[[rule]]`
-    pub rule: Vec<toml::Value>,
+    pub rule: Vec<RuleFile>,
 }
 
 impl TreasuryFile {
@@ -52,16 +53,39 @@ impl TreasuryFile {
     }
 }
 
+/// What applying a treasury file changed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AppliedFile {
+    /// In the chart.
+    #[serde(flatten)]
+    pub chart: Applied,
+    /// New versions of rules.
+    pub rules: usize,
+}
+
+impl AppliedFile {
+    /// Whether everything was there already.
+    pub fn nothing_new(&self) -> bool {
+        self.chart.nothing_new() && self.rules == 0
+    }
+}
+
 /// Makes what the file describes and the treasury does not have yet, all or nothing.
-pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<Applied> {
+pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile> {
+    let rules = file.rule.clone();
     let chart = file.into_chart();
-    db.write("chart.apply", who, move |tx| chart::apply(tx, &chart))
+    db.write("chart.apply", who, move |tx| {
+        let chart = chart::apply(tx, &chart)?;
+        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())? })
+    })
 }
 
 /// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.
 pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
     let mut violations = ledger::check::check(db, progress)?;
     violations.extend(chart::check(db)?);
+    violations.extend(statements::check::check(db)?);
+    violations.extend(allocation::check::check(db)?);
     violations.extend(positions::check(db)?);
     Ok(violations)
 }

@@ -78,7 +78,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Refused { message, .. } => f.write_str(message),
-            Error::NotFound(m) | Error::Forbidden(m) | Error::Conflict(m) | Error::Busy(m) | Error::Broken(m) => f.write_str(m),
+            Error::NotFound(m) | Error::Forbidden(m) | Error::Conflict(m) | Error::Busy(m) | Error::Broken(m) => {
+                f.write_str(m)
+            }
         }
     }
 }

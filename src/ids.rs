@@ -81,8 +81,12 @@ mod tests {
         let ids = Ids::random();
         let t: Instant = "2026-03-02T09:00:00Z".parse().unwrap();
         let times = [0, 0, 0, 5, 5, -1000, 7, 7, -50, 9];
-        let made: Vec<String> =
-            times.iter().cycle().take(5_000).map(|ms| ids.next("ln", t + chrono::TimeDelta::milliseconds(*ms))).collect();
+        let made: Vec<String> = times
+            .iter()
+            .cycle()
+            .take(5_000)
+            .map(|ms| ids.next("ln", t + chrono::TimeDelta::milliseconds(*ms)))
+            .collect();
         assert!(made.windows(2).all(|w| w[0] < w[1]));
         assert!(made[0].starts_with("ln_") && made[0].len() == 29);
     }

@@ -1,14 +1,18 @@
 //! Tributary: a centralized treasury. See `ARCHITECTURE.md` for the map.
 
 pub mod actor;
+pub mod allocation;
 pub mod app;
+pub mod banking;
 pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod error;
 pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod positions;
+pub mod statements;
 pub mod time;

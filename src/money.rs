@@ -38,7 +38,8 @@ impl FromStr for Currency {
 
     fn from_str(code: &str) -> Result<Self, Problem> {
         let iso = iso_currency::Currency::from_code(code).ok_or_else(|| Problem::Currency(code.to_owned()))?;
-        let exponent = iso.exponent().and_then(|e| u8::try_from(e).ok()).ok_or_else(|| Problem::Currency(code.to_owned()))?;
+        let exponent =
+            iso.exponent().and_then(|e| u8::try_from(e).ok()).ok_or_else(|| Problem::Currency(code.to_owned()))?;
         Ok(Currency { iso, exponent })
     }
 }
@@ -78,14 +79,22 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Currency(code) => write!(f, "\"{}\" is not a currency code of ISO 4217 such as EUR or JPY", shortened(code)),
+            Problem::Currency(code) => {
+                write!(f, "\"{}\" is not a currency code of ISO 4217 such as EUR or JPY", shortened(code))
+            }
             Problem::NotANumber(text) => {
-                write!(f, "\"{}\" is not an amount: write digits with a decimal point, such as 1234.50", shortened(text))
+                write!(
+                    f,
+                    "\"{}\" is not an amount: write digits with a decimal point, such as 1234.50",
+                    shortened(text)
+                )
             }
             Problem::TooPrecise { text, currency } => {
                 write!(f, "\"{text}\" has more decimals than {currency} has ({})", currency.exponent())
             }
-            Problem::TooLarge => f.write_str("the amount is too large: 64 bits of minor units hold up to 9223372036854775807"),
+            Problem::TooLarge => {
+                f.write_str("the amount is too large: 64 bits of minor units hold up to 9223372036854775807")
+            }
             Problem::Shares => f.write_str("the shares of a split must be zero or more and not all zero"),
         }
     }
@@ -224,7 +233,11 @@ impl Minor {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "the oracle of a property may be plain")]
+    #![expect(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        reason = "the oracle of a property may be plain"
+    )]
 
     use super::*;
     use iso_currency::IntoEnumIterator;
@@ -242,7 +255,17 @@ mod tests {
     fn every_currency_of_iso_4217_has_its_decimals() {
         let all = all_currencies();
         assert!(all.len() >= 160, "only {} currencies", all.len());
-        let expected = [("JPY", 0), ("KRW", 0), ("EUR", 2), ("HUF", 2), ("KWD", 3), ("IQD", 3), ("TND", 3), ("CLF", 4), ("UYW", 4)];
+        let expected = [
+            ("JPY", 0),
+            ("KRW", 0),
+            ("EUR", 2),
+            ("HUF", 2),
+            ("KWD", 3),
+            ("IQD", 3),
+            ("TND", 3),
+            ("CLF", 4),
+            ("UYW", 4),
+        ];
         for (code, exponent) in expected {
             assert_eq!(currency(code).exponent(), exponent, "{code}");
         }
@@ -270,11 +293,16 @@ mod tests {
         assert_eq!(Minor::parse("1.0", currency("JPY")), Ok(Minor(1)));
         assert_eq!(Minor::parse("-0", usd), Ok(Minor(0)));
         assert_eq!(Minor::parse("007", usd), Ok(Minor(700)));
-        let refused = ["", "-", "+1", " 1", "1 ", "1,00", "1_000", ".5", "5.", "1.2.3", "--1", "1e3", "NaN", "Infinity", "١٢٣", "0x10", "1\0", "−1"];
+        let refused = [
+            "", "-", "+1", " 1", "1 ", "1,00", "1_000", ".5", "5.", "1.2.3", "--1", "1e3", "NaN", "Infinity", "١٢٣",
+            "0x10", "1\0", "−1",
+        ];
         for text in refused {
             assert!(matches!(Minor::parse(text, usd), Err(Problem::NotANumber(_))), "{text:?} accepted");
         }
-        for text in ["92233720368547758.08", "-92233720368547758.09", "1000000000000000000000000000000", &"9".repeat(1_000_000)] {
+        for text in
+            ["92233720368547758.08", "-92233720368547758.09", "1000000000000000000000000000000", &"9".repeat(1_000_000)]
+        {
             assert_eq!(Minor::parse(text, usd), Err(Problem::TooLarge), "{}", shortened(text));
         }
     }

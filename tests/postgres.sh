@@ -81,7 +81,7 @@ find_postgres() {
 }
 
 fail_without_postgres() {
-    fail "the tests need a PostgreSQL server (15 or later is tried) and it could not be installed from here: install the" \
+    fail "the tests need a PostgreSQL server (13 or later), which is not here and could not be installed: install the" \
         "package postgresql (apt-get install postgresql) or put the folder of initdb and pg_ctl into PATH"
 }
 

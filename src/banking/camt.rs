@@ -4,32 +4,27 @@
 //! several documents in one file need no special case. Unknown elements are passed over. One `Ntry` is in memory at a time.
 //!
 //! Invariants: a statement whose end tag was not seen has no [`Event::End`] and a grave problem of its own beside the
-//! file's; a DOCTYPE, a path deeper than [`DEPTH_LIMIT`] and a token longer than the source allows end the reading.
+//! file's; a DOCTYPE, a path that nests too deep and a token longer than the source
+//! allows end the reading.
 
 mod detail;
 mod entry;
 mod statement;
 mod tag;
 mod value;
+mod walk;
 
 use super::source::Source;
 use super::{Event, Problem, Severity};
-use crate::money::Currency;
-use quick_xml::events::{BytesRef, BytesStart};
 use quick_xml::{Error as XmlError, events::Event as Xml};
 use std::collections::VecDeque;
 use std::io::BufRead;
-use tag::Tag;
-use value::CurrencyMark;
+use walk::Walk;
 
-/// How deep elements may nest. The standard needs about 15, envelopes add a few.
-const DEPTH_LIMIT: usize = 64;
-
-/// How many attributes of one element are looked at.
-const ATTRIBUTE_LIMIT: usize = 32;
+pub(super) use detail::is_return_code;
 
 /// How many bytes one entry may take, in which its [`entry::DETAIL_LIMIT`] details fit.
-const ENTRY_LIMIT: u64 = 256 << 20;
+const ENTRY_LIMIT: u64 = 128 << 20;
 
 /// A file of camt.053 that is being read.
 pub struct Reader<R> {
@@ -38,26 +33,6 @@ pub struct Reader<R> {
     ready: VecDeque<Event>,
     done: bool,
     walk: Walk,
-}
-
-/// Where the reading stands in the tree, and what has been gathered there.
-#[derive(Default)]
-struct Walk {
-    path: Vec<Tag>,
-    /// The length of the path at the message's element, while inside one.
-    message_depth: Option<usize>,
-    text: String,
-    is_leaf: bool,
-    mark: Option<CurrencyMark>,
-    currencies: Vec<(String, Currency)>,
-    message: statement::Message,
-    statement: Option<statement::Draft>,
-    entry: Option<entry::Draft>,
-    entry_start: u64,
-    statements: usize,
-    root: Option<String>,
-    foreign: bool,
-    mended_told: bool,
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -157,276 +132,167 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-impl Walk {
-    /// The path below the message's element.
-    fn inside(&self) -> &[Tag] {
-        self.message_depth.and_then(|depth| self.path.get(depth..)).unwrap_or_default()
-    }
-
-    fn open(
-        &mut self,
-        start: &BytesStart,
-        line: u64,
-        at: u64,
-        ready: &mut VecDeque<Event>,
-    ) -> Result<(), String> {
-        if self.path.len() >= DEPTH_LIMIT {
-            return Err(format!("elements nest deeper than {DEPTH_LIMIT}"));
-        }
-        let local = start.local_name();
-        let name: &str = local.as_ref();
-        let tag = Tag::of(name.as_bytes());
-        self.text.clear();
-        self.is_leaf = true;
-        self.mark = None;
-        if self.message_depth.is_none() {
-            self.open_outside(start, name, tag, line, ready);
-        } else {
-            if !start.attributes_raw().is_empty() {
-                self.mark = Some(self.currency_mark(start));
-            }
-            match self.inside() {
-                [] if tag == Tag::Stmt => {
-                    let place = format!("line {line}, Stmt {}", self.statements + 1);
-                    self.statement = Some(statement::Draft::new(self.statements, place, &self.message));
-                    self.statements += 1;
-                }
-                [Tag::Stmt] if tag == Tag::Ntry => {
-                    let ordinal = self.statement.as_ref().map_or(0, |s| s.entries);
-                    self.entry = Some(entry::Draft::new(line, ordinal));
-                    self.entry_start = at;
-                }
-                [Tag::Stmt, Tag::Ntry] | [Tag::Stmt, Tag::Ntry, Tag::NtryDtls] if tag == Tag::TxDtls => {
-                    if self.entry.as_mut().is_some_and(|entry| !entry.begin_detail()) {
-                        return Err(format!("an entry has more than {} details", entry::DETAIL_LIMIT));
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.path.push(tag);
-        if matches!(tag, Tag::BkToCstmrStmt | Tag::BkToCstmrStmtV01) && self.message_depth.is_none() {
-            self.message_depth = Some(self.path.len());
-        }
-        Ok(())
-    }
-
-    /// An element that is not inside a message: an envelope, a header, a document, or another message.
-    fn open_outside(
-        &mut self,
-        start: &BytesStart,
-        name: &str,
-        tag: Tag,
-        line: u64,
-        ready: &mut VecDeque<Event>,
-    ) {
-        self.root.get_or_insert_with(|| value::shortened(name));
-        if self.path.is_empty() {
-            self.message = statement::Message::default();
-        }
-        let version = version_in(start.attributes_raw());
-        if version.is_some() {
-            self.message.version = version;
-        }
-        let is_message = matches!(tag, Tag::BkToCstmrStmt | Tag::BkToCstmrStmtV01);
-        let other = super::detect::message_name(name);
-        if !is_message && (self.path.last() == Some(&Tag::Document) || other.is_some()) {
-            let known = self.message.version.clone().filter(|v| !v.starts_with("camt.053"));
-            let what = known.or(other.map(str::to_owned)).unwrap_or_else(|| format!("message \"{}\"", value::shortened(name)));
-            // Elements of a foreign message may bear the names of others; one message is told once.
-            if !self.foreign || self.path.last() == Some(&Tag::Document) {
-                ready.push_back(Event::Problem(Problem {
-                    statement: None,
-                    at: format!("line {line}"),
-                    problem: super::detect::refusal(&what),
-                    severity: Severity::Grave,
-                }));
-            }
-            self.foreign = true;
-        }
-    }
-
-    fn close(&mut self, line: u64, ready: &mut VecDeque<Event>) {
-        if std::mem::take(&mut self.is_leaf) {
-            self.take_value(line, ready);
-        }
-        match self.inside() {
-            [Tag::Stmt] => self.end_statement(ready),
-            [Tag::Stmt, Tag::Bal] => {
-                if let Some(problem) = self.statement.as_mut().and_then(|s| s.end_balance(line)) {
-                    self.tell(problem, ready);
-                }
-            }
-            [Tag::Stmt, Tag::Ntry] => self.end_entry(ready),
-            [Tag::Stmt, Tag::Ntry, rest @ ..] => {
-                let (in_detail, last) = (rest.contains(&Tag::TxDtls), rest.last().copied());
-                match (last, &mut self.entry) {
-                    (Some(Tag::Chrgs | Tag::Rcrd), Some(entry)) => entry.end_charge(in_detail),
-                    (Some(Tag::RtrInf), Some(entry)) => entry.end_return(),
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-        self.path.pop();
-        if self.message_depth.is_some_and(|depth| self.path.len() < depth) {
-            self.message_depth = None;
-            self.message = statement::Message::default();
-        }
-    }
-
-    /// An element without elements in it ends: its text goes to where its path belongs.
-    fn take_value(&mut self, line: u64, ready: &mut VecDeque<Event>) {
-        let text = clean(&mut self.text);
-        let Some(depth) = self.message_depth else {
-            match self.path.as_slice() {
-                [.., Tag::AppHdr, Tag::MsgDefIdr] => self.message.version = version_in(text),
-                [.., Tag::AppHdr, Tag::CpyDplct] => self.message.copy = true,
-                _ => {}
-            }
-            return;
-        };
-        let mark = self.mark.take().unwrap_or(CurrencyMark::Absent);
-        match self.path.get(depth..).unwrap_or_default() {
-            [Tag::Stmt, Tag::Ntry, path @ ..] => {
-                if let Some(entry) = &mut self.entry {
-                    entry.take(path, text, &mark);
-                }
-            }
-            [Tag::Stmt, path @ ..] => {
-                let problem = self.statement.as_mut().and_then(|s| s.take(path, text, &mark));
-                if let Some(problem) = problem {
-                    self.tell(Problem { at: format!("line {line}, {}", after_line(&problem.at)), ..problem }, ready);
-                }
-            }
-            [Tag::GrpHdr, path @ ..] => self.message.take(path, text),
-            _ => {}
-        }
-    }
-
-    fn end_entry(&mut self, ready: &mut VecDeque<Event>) {
-        let (Some(entry), Some(statement)) = (self.entry.take(), &mut self.statement) else { return };
-        let around = entry::Around {
-            statement: statement.index(),
-            account: statement.account(),
-            currency: statement.currency(),
-            day: statement.day(),
-        };
-        let (line, problems) = entry.end(&around);
-        statement.entries += 1;
-        if !statement.begun {
-            begin(statement, line.as_ref().map(|l| l.currency), ready);
-        }
-        ready.extend(problems.into_iter().map(Event::Problem));
-        if let Some(line) = line {
-            statement.count(&line);
-            ready.push_back(Event::Line(Box::new(line)));
-        }
-    }
-
-    fn end_statement(&mut self, ready: &mut VecDeque<Event>) {
-        let Some(mut statement) = self.statement.take() else { return };
-        if !statement.begun {
-            begin(&mut statement, None, ready);
-        }
-        let (foot, problems) = statement.end();
-        ready.extend(problems.into_iter().map(Event::Problem));
-        ready.push_back(Event::End(Box::new(foot)));
-    }
-
-    /// The file ends inside of a statement: what is known of it is given, and that it is not whole.
-    fn cut(&mut self, mut statement: statement::Draft, line: u64, ready: &mut VecDeque<Event>) {
-        if !statement.begun {
-            begin(&mut statement, None, ready);
-        }
-        let text = format!("the statement is not complete: its file cannot be read beyond line {line}");
-        ready.push_back(Event::Problem(statement.problem("", text, Severity::Grave)));
-    }
-
-    fn tell(&mut self, problem: Problem, ready: &mut VecDeque<Event>) {
-        match &mut self.statement {
-            Some(statement) if !statement.begun => statement.early.push(problem),
-            _ => ready.push_back(Event::Problem(problem)),
-        }
-    }
-
-    fn add(&mut self, text: &str) -> Result<(), String> {
-        if self.is_leaf {
-            if self.text.len() + text.len() > super::source::TOKEN_LIMIT {
-                return Err(format!("a text is longer than {} bytes", super::source::TOKEN_LIMIT));
-            }
-            self.text.push_str(text);
-        }
-        Ok(())
-    }
-
-    /// Takes a character or one of the five entities; an entity of a file's own making stays as it is written.
-    fn add_reference(&mut self, reference: &BytesRef) -> Result<(), String> {
-        if let Ok(Some(character)) = reference.resolve_char_ref() {
-            return self.add(character.encode_utf8(&mut [0; 4]));
-        }
-        let name: &str = reference;
-        match name {
-            "amp" => self.add("&"),
-            "lt" => self.add("<"),
-            "gt" => self.add(">"),
-            "quot" => self.add("\""),
-            "apos" => self.add("'"),
-            other => self.add(&format!("&{other};")),
-        }
-    }
-
-    /// The `Ccy` attribute; a currency is looked up once.
-    fn currency_mark(&mut self, start: &BytesStart) -> CurrencyMark {
-        let mut attributes = start.attributes();
-        let found = attributes.with_checks(false).take(ATTRIBUTE_LIMIT).flatten().find(|a| a.key.as_ref() == "Ccy");
-        let Some(attribute) = found else { return CurrencyMark::Absent };
-        let code = attribute.value.trim();
-        if let Some((_, currency)) = self.currencies.iter().find(|(known, _)| known == code) {
-            return CurrencyMark::Known(*currency);
-        }
-        match code.parse::<Currency>() {
-            Ok(currency) => {
-                self.currencies.push((code.to_owned(), currency));
-                CurrencyMark::Known(currency)
-            }
-            Err(_) => CurrencyMark::Unknown(value::shortened(code)),
-        }
-    }
-}
-
-fn begin(statement: &mut statement::Draft, line_currency: Option<Currency>, ready: &mut VecDeque<Event>) {
-    let (head, problems) = statement.begin(line_currency);
-    ready.push_back(Event::Begin(Box::new(head)));
-    ready.extend(problems.into_iter().map(Event::Problem));
-}
-
-/// Trims the text and makes blanks of what no name or text should hold: line ends from pretty printing, control characters.
-fn clean(text: &mut String) -> &str {
-    if text.bytes().any(|b| b < b' ') || text.contains('\u{7f}') {
-        *text = text.split(|c: char| c.is_control()).map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
-    }
-    text.trim()
-}
-
-/// `camt.053.001.08` out of a namespace, a schema location or a header.
-fn version_in(text: &str) -> Option<String> {
-    let from = text.find("camt.").or_else(|| text.find("pain.")).or_else(|| text.find("pacs."))?;
-    let rest = text.get(from..)?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len());
-    let name = rest.get(..end)?;
-    Some(name.strip_suffix(".xsd").unwrap_or(name).to_owned())
-}
-
-/// A place without the line that it begins with.
-fn after_line(at: &str) -> &str {
-    at.split_once(", ").map_or(at, |(_, rest)| rest)
-}
-
 /// What the parser found, for people.
 fn in_words(error: &XmlError) -> String {
     match error {
         XmlError::Io(error) => format!("the file cannot be read: {error}"),
         other => format!("the file is no well-formed XML from here on: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::banking::{Direction, Line};
+    use proptest::prelude::{any, prop, proptest};
+
+    const HEAD: &str = "<Acct><Id><IBAN>DE02120300000000202051</IBAN></Id><Ccy>EUR</Ccy></Acct>";
+    const ENTRY: &str = "<Ntry><Amt Ccy='EUR'>1.50</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts>\
+        <BookgDt><Dt>2026-03-02</Dt></BookgDt></Ntry>";
+
+    fn document(statements: &str) -> String {
+        format!("<Document xmlns='urn:x:camt.053.001.02'><BkToCstmrStmt>{statements}</BkToCstmrStmt></Document>")
+    }
+
+    fn stmt(body: &str) -> String {
+        format!("<Stmt><Id>S</Id>{body}</Stmt>")
+    }
+
+    fn events(text: &str) -> Vec<Event> {
+        Reader::new(text.as_bytes()).collect()
+    }
+
+    fn lines(text: &str) -> Vec<Line> {
+        let events = events(text).into_iter();
+        events.filter_map(|event| if let Event::Line(line) = event { Some(*line) } else { None }).collect()
+    }
+
+    fn graves(text: &str) -> Vec<Problem> {
+        let problems = events(text).into_iter().filter_map(|e| if let Event::Problem(p) = e { Some(p) } else { None });
+        problems.filter(|p| p.severity == Severity::Grave).collect()
+    }
+
+    fn ends(text: &str) -> usize {
+        events(text).iter().filter(|event| matches!(event, Event::End(_))).count()
+    }
+
+    #[test]
+    fn what_is_mandatory_and_missing_refuses_its_statement_only() {
+        let good = stmt(&format!("{HEAD}{ENTRY}"));
+        let without = |part: &str| stmt(&format!("{HEAD}{}", ENTRY.replace(part, "")));
+        let cases = [
+            (without("<Amt Ccy='EUR'>1.50</Amt>"), "Stmt 2, Ntry 1, Amt"),
+            (without(" Ccy='EUR'"), "Stmt 2, Ntry 1, Amt"),
+            (without("<CdtDbtInd>CRDT</CdtDbtInd>"), "Stmt 2, Ntry 1, CdtDbtInd"),
+            (without("<BookgDt><Dt>2026-03-02</Dt></BookgDt>"), "Stmt 2, Ntry 1, BookgDt"),
+            (stmt(ENTRY), "Stmt 2, Acct, Id"),
+            (stmt(&HEAD.replace("<Ccy>EUR</Ccy>", "")), "Stmt 2, Acct, Ccy"),
+            (stmt(&format!("{HEAD}{}", ENTRY.replace("1.50", "1.505"))), "Stmt 2, Ntry 1, Amt"),
+            (stmt(&format!("{HEAD}{}", ENTRY.replace("'EUR'", "'SEK'"))), "Stmt 2, Ntry 1, Amt"),
+        ];
+        for (bad, place) in cases {
+            let text = document(&format!("{good}{bad}{good}"));
+            let graves = graves(&text);
+            assert!(graves.iter().all(|p| p.statement == Some(1)), "{graves:?}");
+            assert!(graves.iter().any(|p| p.at.ends_with(place)), "{place}: {graves:?}");
+            assert_eq!(ends(&text), 3);
+        }
+        assert_eq!(graves(&document(&good)), []);
+    }
+
+    #[test]
+    fn hostile_files_end_the_reading() {
+        let hostile = [
+            format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{}", document(&stmt(HEAD))),
+            document(&stmt(&"<a>".repeat(1000))),
+            document(&stmt(&format!("{HEAD}<Ntry>{}", "<b>".repeat(99)))),
+            document(&stmt(&format!("<Nm>{}", "x".repeat(3 << 20)))),
+            format!("<Document><BkToCstmrStmt a='{}'", "x".repeat(3 << 20)),
+            "<".repeat(3 << 20),
+            document(&stmt(&format!("{HEAD}<Ntry>{}</Ntry>", "<TxDtls></TxDtls>".repeat(entry::DETAIL_LIMIT + 1)))),
+        ];
+        for text in hostile {
+            let graves = graves(&text);
+            assert!(graves.iter().any(|p| p.statement.is_none()), "{graves:?}");
+            assert_eq!(ends(&text), 0);
+        }
+    }
+
+    #[test]
+    fn documents_in_envelopes_and_beside_others_are_found() {
+        let inner = format!("<BkToCstmrStmt>{}</BkToCstmrStmt>", stmt(HEAD));
+        let found = [
+            format!("<n:Document xmlns:n='x'>{}</n:Document>", inner.replace('<', "<n:").replace("<n:/", "</n:")),
+            format!("<e><AppHdr><MsgDefIdr>camt.053.001.08</MsgDefIdr></AppHdr><Document>{inner}</Document></e>"),
+            format!("<Document><BkToCstmrStmtV01>{}</BkToCstmrStmtV01></Document>", stmt(HEAD)),
+            inner.clone(),
+        ];
+        for text in found {
+            assert_eq!((ends(&text), graves(&text)), (1, vec![]), "{text}");
+        }
+        let other = "<Document xmlns='urn:x:camt.052.001.08'><BkToCstmrAcctRpt><Rpt/></BkToCstmrAcctRpt></Document>";
+        let both = format!("<e>{other}<Document>{inner}</Document><Document>{inner}</Document></e>");
+        assert_eq!(ends(&both), 2);
+        assert!(graves(&both)[0].problem.starts_with("this is a camt.052"), "{:?}", graves(&both));
+        assert_eq!(graves(other).len(), 1);
+    }
+
+    #[test]
+    fn text_is_what_the_file_means() {
+        let named = |name: &str| {
+            let party = format!(
+                "<NtryDtls><TxDtls><RltdPties><Dbtr><Nm>{name}</Nm></Dbtr></RltdPties></TxDtls></NtryDtls></Ntry>"
+            );
+            let text = document(&stmt(&format!("{HEAD}{}", ENTRY.replace("</Ntry>", &party))));
+            lines(&text)[0].details[0].counterparty_name.clone().unwrap()
+        };
+        assert_eq!(named("A &amp; B &#x41;&#66; &lt;"), "A & B AB <");
+        assert_eq!(named("A & B"), "A & B");
+        assert_eq!(named("<![CDATA[A <& B]]>"), "A <& B");
+        assert_eq!(named("\n   A<!-- no -->B\n  C "), "AB C");
+        assert_eq!(named("x &unknown; y"), "x &unknown; y");
+    }
+
+    #[test]
+    fn who_the_other_party_is() {
+        let dbtr = "<Dbtr><Nm>D</Nm></Dbtr>";
+        let cdtr = "<Cdtr><Nm>C</Nm></Cdtr>";
+        let own_dbtr = "<DbtrAcct><Id><IBAN>DE02120300000000202051</IBAN></Id></DbtrAcct>";
+        let own_cdtr = "<CdtrAcct><Id><IBAN>DE02120300000000202051</IBAN></Id></CdtrAcct>";
+        let returned = "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>";
+        let both = format!("{dbtr}{cdtr}");
+        let cases = [
+            ("CRDT", both.clone(), "", Some("D")),
+            ("DBIT", both.clone(), "", Some("C")),
+            ("CRDT", cdtr.to_owned(), "", None),
+            ("CRDT", both.clone(), returned, Some("C")),
+            ("DBIT", both.clone(), returned, Some("D")),
+            ("CRDT", dbtr.to_owned(), returned, Some("D")),
+            ("CRDT", format!("{both}{own_cdtr}"), returned, Some("D")),
+            ("CRDT", format!("{both}{own_dbtr}"), returned, Some("C")),
+        ];
+        for (mark, parties, more, name) in cases {
+            let detail = format!("<NtryDtls><TxDtls><RltdPties>{parties}</RltdPties>{more}</TxDtls></NtryDtls></Ntry>");
+            let entry = ENTRY.replace("</Ntry>", &detail).replace("CRDT", mark);
+            let line = lines(&document(&stmt(&format!("{HEAD}{entry}")))).remove(0);
+            assert_eq!(line.details[0].counterparty_name.as_deref(), name, "{mark} {parties} {more}");
+            assert_eq!(line.direction == Direction::Credit, mark == "CRDT");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            Reader::new(&bytes[..]).for_each(drop);
+        }
+
+        #[test]
+        fn no_damage_panics(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            let mut bytes = document(&stmt(&format!("{HEAD}{ENTRY}{ENTRY}"))).into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.remove(cut.index(bytes.len()));
+            Reader::new(&bytes[..]).for_each(drop);
+        }
     }
 }

@@ -116,7 +116,9 @@ pub(super) fn message_name(element: &str) -> Option<&'static str> {
 
 /// The sentence with which a known format is refused.
 pub(super) fn refusal(what: &str) -> String {
-    format!("this is a {what}; it cannot be read yet (camt.053 and MT940 statements can)")
+    // Letters that are spoken with a vowel first.
+    let article = if what.starts_with(['A', 'E', 'F', 'I', 'M', 'O', 'X']) { "an" } else { "a" };
+    format!("this is {article} {what}; it cannot be read yet (camt.053 and MT940 statements can)")
 }
 
 #[cfg(test)]
@@ -125,9 +127,15 @@ mod tests {
 
     #[test]
     fn a_file_is_known_by_its_content() {
-        let camt = b"\xEF\xBB\xBF<?xml version='1.0'?>\n<d:Document xmlns:d='urn:iso:std:iso:20022:tech:xsd:camt.053.001.08'>";
+        let camt =
+            b"\xEF\xBB\xBF<?xml version='1.0'?>\n<d:Document xmlns:d='urn:iso:std:iso:20022:tech:xsd:camt.053.001.08'>";
         assert_eq!(detect(camt), Some(Format::Camt053));
-        for swift in [&b":20:X\r\n:25:1"[..], b"{1:F01X}{2:O940X}{4:\n:20:X", b"ABNANL2A\n940\nABNANL2A\n:20:X\n:60F:C", b"\x01\n:20:X"] {
+        for swift in [
+            &b":20:X\r\n:25:1"[..],
+            b"{1:F01X}{2:O940X}{4:\n:20:X",
+            b"ABNANL2A\n940\nABNANL2A\n:20:X\n:60F:C",
+            b"\x01\n:20:X",
+        ] {
             assert_eq!(detect(swift), Some(Format::Mt940), "{}", String::from_utf8_lossy(swift));
         }
         for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A,B,/\n02,X", b"\x00\x00"] {

@@ -47,7 +47,10 @@ fn declared_totals(foot: &Foot, currency: Currency, tell: &mut impl FnMut(String
             && said != found
         {
             let (said, found) = (sum_text(said, currency), sum_text(found, currency));
-            tell(format!("it declares {said} {currency} as the sum of its {which}, which is {found}"), Severity::Quarantine);
+            tell(
+                format!("it declares {said} {currency} as the sum of its {which}, which is {found}"),
+                Severity::Quarantine,
+            );
         }
     }
 }

@@ -10,6 +10,7 @@
 mod field;
 mod message;
 mod narrative;
+mod value;
 
 use super::detect::refusal;
 use super::source::Source;
@@ -18,8 +19,11 @@ use message::Draft;
 use std::collections::VecDeque;
 use std::io::BufRead;
 
-/// How many lines one field may have; a narrative has six by the book and a few dozen in life.
-const FIELD_LINES: usize = 1000;
+pub(super) use narrative::KNOWN as CODES;
+
+/// How many bytes a field, or the narratives of an entry together, may take: six lines by the book, a few dozen in life.
+/// What is beyond is left out and told.
+const FIELD_LIMIT: usize = 64 * 1024;
 
 /// A file of MT940 messages that is being read.
 pub struct Reader<R> {
@@ -43,13 +47,27 @@ struct Field {
     tag: &'static str,
     line: u64,
     lines: Vec<String>,
+    size: usize,
+    /// Lines were left out.
+    overlong: bool,
 }
 
 /// The tags of MT940, and of MT942 so that it is recognised.
 const TAGS: [&str; 20] = [
-    "20", "21", "25", "25P", "28", "28C", "60F", "60M", "61", "62F", "62M", "64", "65", "86", "13", "13D", "34F", "90C", "90D",
-    "NS",
+    "20", "21", "25", "25P", "28", "28C", "60F", "60M", "61", "62F", "62M", "64", "65", "86", "13", "13D", "34F",
+    "90C", "90D", "NS",
 ];
+
+impl Field {
+    fn add(&mut self, line: String) {
+        // A line counts for more than its bytes, or empty ones would be free.
+        self.size += line.len() + 16;
+        self.overlong |= self.size > FIELD_LIMIT;
+        if !self.overlong {
+            self.lines.push(line);
+        }
+    }
+}
 
 impl<R: BufRead> Iterator for Reader<R> {
     type Item = Event;
@@ -121,17 +139,19 @@ impl<R: BufRead> Reader<R> {
             self.lone_colon = true;
         } else if let Some((tag, value)) = tagged(&line) {
             self.end_field();
-            self.field = Some(Field { tag, line: number, lines: vec![value.to_owned()] });
-        } else if let Some(field) = &mut self.field
-            && field.lines.len() < FIELD_LINES
-        {
-            field.lines.push(line);
+            let mut field = Field { tag, line: number, lines: Vec::new(), size: 0, overlong: false };
+            field.add(value.to_owned());
+            self.field = Some(field);
+        } else if let Some(field) = &mut self.field {
+            field.add(line);
         }
     }
 
     /// `{1:...}{2:...}{4:`: only what stands behind `{4:` belongs to the message.
     fn take_block(&mut self, line: &str, number: u64) {
-        let Some((_, text)) = line.split_once("{4:") else { return };
+        let Some((_, text)) = line.split_once("{4:") else {
+            return;
+        };
         self.end_field();
         self.end_message();
         self.in_block = true;
@@ -159,7 +179,7 @@ impl<R: BufRead> Reader<R> {
             self.message = Some(Draft::new(self.statements, field.line));
         }
         if let Some(message) = &mut self.message {
-            message.take(field.tag, field.line, field.lines, &mut self.ready);
+            message.take(field, &mut self.ready);
         }
     }
 
@@ -242,5 +262,182 @@ fn end_of_message(line: &str) -> Option<&str> {
         (Some('}'), _) => Some(rest.get(1..).unwrap_or_default()),
         (Some(letter), None) if !letter.is_ascii() => Some(""),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::banking::{Foot, Head, Line};
+    use proptest::prelude::{any, prop, proptest};
+
+    #[derive(Default)]
+    struct Read {
+        heads: Vec<Head>,
+        lines: Vec<Line>,
+        feet: Vec<Foot>,
+        problems: Vec<Problem>,
+    }
+
+    impl Read {
+        fn graves(&self) -> Vec<&str> {
+            let graves = self.problems.iter().filter(|p| p.severity == Severity::Grave);
+            graves.map(|p| p.problem.as_str()).collect()
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Read {
+        let mut read = Read::default();
+        for event in Reader::new(bytes) {
+            match event {
+                Event::Begin(head) => read.heads.push(*head),
+                Event::Line(line) => read.lines.push(*line),
+                Event::End(foot) => read.feet.push(*foot),
+                Event::Problem(problem) => read.problems.push(problem),
+            }
+        }
+        read
+    }
+
+    /// A statement with one entry, whose narrative is given.
+    fn with(narrative: &str) -> Line {
+        let text = format!(
+            ":20:A\n:25:1\n:28C:1\n:60F:C260301EUR0,\n:61:260302C5,NTRFNONREF\n{narrative}\n:62F:C260302EUR5,\n-\n"
+        );
+        let mut read = read(text.as_bytes());
+        assert_eq!(read.graves(), Vec::<&str>::new(), "{text}");
+        read.lines.remove(0)
+    }
+
+    #[test]
+    fn messages_end_in_many_ways() {
+        let body = ":20:A\r\n:25:1\r\n:28C:1/1\r\n:60F:C260301EUR1,\r\n:62F:C260301EUR1,\r\n";
+        let files = [
+            format!("{body}{body}"),
+            format!("{body}-\r\n{body}-\r\n"),
+            format!("BANK\r\n940\r\n{body}-\r\nBANK\r\n{body}"),
+            format!("{{1:F01X}}{{2:I940X}}{{4:\r\n{body}-}}{{5:}}{{1:F01X}}{{4:\r\n{body}-}}"),
+            format!("Ä4:\r\n{body}-å\r\nÄ4:\r\n{body}-å\r\n"),
+            format!("\u{1}\r\n{body}-\u{3}\r\n{}", body.replace("\r\n", "\n")),
+            body.replace("\r\n:62", "\r\nno tag\r\n:62").repeat(2),
+        ];
+        for text in files {
+            let read = read(text.as_bytes());
+            assert_eq!((read.heads.len(), read.feet.len()), (2, 2), "{text}");
+            assert_eq!(read.problems, [], "{text}");
+            assert_eq!(read.heads[1].index, 1);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_cut_or_lacks_its_account_is_grave() {
+        let cut = [
+            ":20:A\n:25:1\n:60F:C260301EUR1,\n",
+            ":20:A\n:25:1\n:60F:C260301EUR1,\n:61:260302C5,NTRFNONREF\n",
+            "{1:F}{4:\n:20:A\n:25:1\n:60F:C260301EUR1,\n:62F:C260301EUR1,\n",
+            ":20:A",
+        ];
+        for text in cut {
+            let read = read(text.as_bytes());
+            assert_eq!((read.heads.len(), read.feet.len()), (1, 0), "{text}");
+            assert!(read.graves().iter().any(|p| p.contains("not complete")), "{text}");
+            assert!(read.problems.iter().any(|p| p.statement.is_none()), "{text}");
+        }
+        let without_account = read(
+            b":20:A\n:60F:C260301EUR1,\n:62F:C260301EUR1,\n-\n:20:B\n:25:1\n:60F:C260301EUR1,\n:62F:C260301EUR1,\n-\n",
+        );
+        assert_eq!(without_account.graves().len(), 1);
+        assert_eq!(without_account.problems[0].statement, Some(0));
+        assert!(read(b"hello").graves()[0].contains("no MT940 statement"));
+    }
+
+    #[test]
+    fn an_interim_report_in_between_is_refused_and_the_statements_read() {
+        let statement = ":20:A\n:25:1\n:60F:C260301EUR1,\n:62F:C260301EUR1,\n-\n";
+        let interim = ":20:B\n:25:1\n:34F:EUR0,\n:61:260302C5,NTRFNONREF\n:90C:1EUR5,\n-\n";
+        let read = read(format!("{statement}{interim}{statement}").as_bytes());
+        assert_eq!(read.feet.len(), 2);
+        assert!(read.graves()[0].contains("an MT942"), "{:?}", read.graves());
+    }
+
+    #[test]
+    fn lines_wait_for_a_currency_that_only_the_closing_balance_has() {
+        let read =
+            read(b":20:A\n:25:1\n:61:260302C5,NTRFNONREF\n:86:x\n:61:260302D2,NTRFNONREF\n:62F:C260302EUR3,\n-\n");
+        assert_eq!((read.lines.len(), read.feet[0].booked_sum), (2, 300));
+        assert_eq!(read.graves(), Vec::<&str>::new());
+        let never = super::tests::read(b":20:A\n:25:1\n:61:260302C5,NTRFNONREF\n-\n");
+        assert_eq!((never.lines.len(), never.graves().len()), (0, 2));
+    }
+
+    #[test]
+    fn a_narrative_of_subfields_is_taken_apart() {
+        let line = with(
+            ":86:109?00RETURN?109075/629?20EREF+A1.200080779.400143254?21.4961336 KREF+K1?22MREF+M1?23SVWZ+Some a text that is fu\n\
+             ?24ll and goes on ABWA+Third pa?25rty?30ABCDDEFFXXX?31DE99123?32FIRST NAME THAT IS LONG ENO?33UGH?34901",
+        );
+        let detail = &line.details[0];
+        assert_eq!(detail.end_to_end_id.as_deref(), Some("A1.200080779.400143254.4961336"));
+        assert_eq!((detail.instruction_id.as_deref(), detail.mandate_id.as_deref()), (Some("K1"), Some("M1")));
+        assert_eq!(detail.remittance.as_deref(), Some("Some a text that is full and goes on"));
+        assert_eq!(detail.ultimate_name.as_deref(), Some("Third party"));
+        assert_eq!(detail.counterparty_name.as_deref(), Some("FIRST NAME THAT IS LONG ENOUGH"));
+        assert_eq!(detail.counterparty_account.as_deref(), Some("DE99123"));
+        assert_eq!(detail.return_reason.as_deref(), Some("901"));
+        assert_eq!((line.code.as_deref(), line.info.as_deref()), (Some("NTRF/109"), Some("RETURN")));
+        for separator in ['>', '~', '^', '+', '<'] {
+            let line = with(&format!(":86: 020{s}00Text{s}20Purpose{s}32Name{s}38PL1 2", s = separator));
+            assert_eq!(line.details[0].counterparty_account.as_deref(), Some("PL12"), "{separator}");
+            assert_eq!(line.details[0].remittance.as_deref(), Some("Purpose"), "{separator}");
+        }
+    }
+
+    #[test]
+    fn a_narrative_of_codes_is_taken_apart_and_slashes_stay_in_values() {
+        let line = with(
+            ":86:/TRTP/SEPA/IBAN/NL02ABNA0123456789/BIC/ABNANL2A/NAME/A/B GmbH/EREF/X/Y-1/ORDP//REMI/no/or 5/2/RTRN/MS03",
+        );
+        let detail = &line.details[0];
+        assert_eq!(detail.counterparty_name.as_deref(), Some("A/B GmbH"));
+        assert_eq!(detail.end_to_end_id.as_deref(), Some("X/Y-1"));
+        assert_eq!(detail.remittance.as_deref(), Some("no/or 5/2"));
+        assert_eq!(detail.return_reason.as_deref(), Some("MS03"));
+        let line = with(":86:/OCMT/USD5,/\nPAYMENT OF INVOICES\n/OGB/A BANK /VA/123456XXXXXX\nMORE");
+        assert_eq!(line.details[0].own_account.as_deref(), Some("123456XXXXXX"));
+        assert_eq!(line.details[0].remittance.as_deref(), Some("PAYMENT OF INVOICES MORE"));
+        let line = with(":86:/EREF/E1//MARF/M1//CNTP/NL1/ABCNL2A/Some Name///REMI/USTD//the text/");
+        let detail = &line.details[0];
+        assert_eq!((detail.end_to_end_id.as_deref(), detail.mandate_id.as_deref()), (Some("E1"), Some("M1")));
+        assert_eq!(
+            (detail.counterparty_name.as_deref(), detail.remittance.as_deref()),
+            (Some("Some Name"), Some("the text"))
+        );
+    }
+
+    #[test]
+    fn a_plain_narrative_is_text() {
+        let line = with(":86:: starts with a colon\n:xx:is no tag\n:86:and a second one");
+        assert_eq!(line.details[0].remittance.as_deref(), Some(": starts with a colon :xx:is no tag and a second one"));
+        let line = with(":86:NL29INGB0006475121 j blom\n    \nSalaris");
+        assert_eq!(line.details[0].counterparty_account.as_deref(), Some("NL29INGB0006475121"));
+        assert_eq!(line.details[0].counterparty_name.as_deref(), Some("j blom"));
+        assert_eq!(line.details[0].remittance.as_deref(), Some("Salaris"));
+        assert_eq!(with(":86:").details[0].remittance, None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            Reader::new(&bytes[..]).for_each(drop);
+        }
+
+        #[test]
+        fn no_fields_panic(fields in prop::collection::vec(("(20|25|28C|60F|61|86|62F|62M|:|-)", "[A-Z0-9?/+,.:é\\-\n]{0,60}"), 0..12)) {
+            let text: String = fields.iter().map(|(tag, value)| format!(":{tag}:{value}\n")).collect();
+            Reader::new(text.as_bytes()).for_each(drop);
+            let narrative: String = fields.iter().map(|(_, value)| value.as_str()).collect();
+            let full = format!(":20:A\n:60F:C260301EUR0,\n:61:260302C5,NTRF\n:86:{narrative}\n");
+            Reader::new(full.as_bytes()).for_each(drop);
+        }
     }
 }

@@ -152,3 +152,71 @@ impl Told {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(bytes: &[u8]) -> Vec<Problem> {
+        Reader::new(bytes).filter_map(|event| if let Event::Problem(p) = event { Some(p) } else { None }).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_read_gives_one_grave_problem_that_says_what_it_is() {
+        let cases = [
+            (&b""[..], "the file is empty"),
+            (b" \r\n ", "the file is empty"),
+            (b"PK\x03\x04abc", "this is a zip archive or spreadsheet;"),
+            (b"OFXHEADER:100\n", "this is an OFX file;"),
+            (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "this is a BAI2 file;"),
+            (b":20:A\n:25:1\n:34F:EUR0,\n", "this is an MT942 interim report;"),
+            (b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>", "this is a pain.002"),
+            (
+                b"<Document xmlns='urn:x:camt.054.001.08'><BkToCstmrDbtCdtNtfctn/></Document>",
+                "this is a camt.054.001.08;",
+            ),
+            (b"<html><body/></html>", "this is a web page;"),
+            (b"<a/>", "the file holds no camt.053 statement"),
+            (b"Date;Amount\n", "this is no bank file that is known"),
+        ];
+        for (bytes, start) in cases {
+            let problems = problems(bytes);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!((problems[0].severity, problems[0].statement), (Severity::Grave, None));
+            assert!(problems[0].problem.starts_with(start), "{:?}", problems[0].problem);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_problems_is_counted_and_the_grave_one_is_told() {
+        let mut text = "<Document><BkToCstmrStmt><Stmt><Acct><Id><IBAN>DE1</IBAN></Id><Ccy>EUR</Ccy></Acct>".to_owned();
+        let entry =
+            "<Ntry><Amt Ccy='EUR'>1</Amt><CdtDbtInd>CRDT</CdtDbtInd><BookgDt><Dt>2026-03-02</Dt></BookgDt></Ntry>";
+        text.push_str(&entry.repeat(PROBLEM_LIMIT + 5));
+        text.push_str("<Ntry/></Stmt></BkToCstmrStmt></Document>");
+        let problems = problems(text.as_bytes());
+        assert_eq!(problems.iter().filter(|p| p.severity == Severity::Note).count(), PROBLEM_LIMIT + 1);
+        assert!(problems.iter().any(|p| p.severity == Severity::Grave));
+        assert!(problems.last().unwrap().problem.starts_with("6 more problems"), "{:?}", problems.last());
+    }
+
+    #[test]
+    fn a_failing_disk_is_a_grave_problem() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("the disk is gone"))
+            }
+        }
+        let started = &b":20:A\n:25:1\n:60F:C260301EUR1,\n"[..];
+        let far = b"x".repeat(2 * HEAD);
+        for input in [&b""[..], &[started, &far].concat()] {
+            let reader = Reader::new(std::io::BufReader::new(input.chain(Failing)));
+            let last = reader.last();
+            assert!(
+                matches!(&last, Some(Event::Problem(p)) if p.severity == Severity::Grave && p.problem.contains("disk")),
+                "{last:?}"
+            );
+        }
+    }
+}

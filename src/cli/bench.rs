@@ -5,7 +5,7 @@ use crate::db::{Db, Lane, Url, Who, textbook};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::ledger::{self, AccountId, AccountKind, Basis, Cause, NewAccount, NewEntry, NewPosting, POST};
-use crate::time::{SystemClock, Clock, day_of};
+use crate::time::{Clock, SystemClock, day_of};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -110,10 +110,19 @@ fn post(context: &Context, args: &PostArgs) -> Result<()> {
     if context.json {
         return print_json(&result);
     }
-    println!("{per_second} entries per second, durable, on {url} ({total} entries in batches of {batch}, {} callers)", args.clients);
-    println!("a batch was answered within {} ms (p50), {} ms (p99); {} MiB resident at most", result["p50_ms"], result["p99_ms"], result["rss_mib"]);
+    println!(
+        "{per_second} entries per second, durable, on {url} ({total} entries in batches of {batch}, {} callers)",
+        args.clients
+    );
+    println!(
+        "a batch was answered within {} ms (p50), {} ms (p99); {} MiB resident at most",
+        result["p50_ms"], result["p99_ms"], result["rss_mib"]
+    );
     if let Some(compare) = result.get("compare") {
-        println!("{} times the textbook approach, which reached {} on the same database", compare["ratio"], compare["textbook_per_second"]);
+        println!(
+            "{} times the textbook approach, which reached {} on the same database",
+            compare["ratio"], compare["textbook_per_second"]
+        );
     }
     Ok(())
 }
@@ -126,7 +135,9 @@ fn refuse_real_treasury(db: &Db, url: &Url) -> Result<()> {
     }
     Err(Error::Refused {
         code: "bench_on_treasury",
-        message: format!("{url} holds a treasury, and what a benchmark posts stays for ever; give it a database of its own, such as --database sqlite://bench.sqlite"),
+        message: format!(
+            "{url} holds a treasury, and what a benchmark posts stays for ever; give it a database of its own, such as --database sqlite://bench.sqlite"
+        ),
     })
 }
 

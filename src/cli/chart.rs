@@ -20,7 +20,7 @@ pub enum Chart {
     },
     /// Make what a file describes and the chart does not have yet; the same file again changes nothing
     Apply {
-        /// TOML with tables [[entity]], [[bank]], [[product]], [[market]], [[master]], [[sub_account]]
+        /// TOML with tables [[entity]], [[bank]], [[product]], [[market]], [[master]], [[sub_account]], [[rule]]
         file: PathBuf,
     },
     /// Stop decisions on a leaf; what the bank has done is posted all the same
@@ -60,12 +60,15 @@ fn apply(context: &Context, path: &Path) -> Result<()> {
         shown["nothing_new"] = json!(applied.nothing_new());
         return print_json(&shown);
     }
-    print_applied(&applied);
+    print_applied(&applied.chart, applied.rules);
     Ok(())
 }
 
-fn print_applied(applied: &Applied) {
-    if applied.nothing_new() {
+fn print_applied(applied: &Applied, rules: usize) {
+    if rules > 0 {
+        println!("new versions of rules: {rules}");
+    }
+    if applied.nothing_new() && rules == 0 {
         println!("nothing new: the chart has all of it already");
         return;
     }

@@ -15,7 +15,12 @@ use std::sync::Arc;
 mod accounts;
 mod bench;
 mod chart;
+mod check;
+mod demo;
+mod journal;
 mod positions;
+mod route;
+mod statement;
 mod table;
 
 /// Tributary: one bank account per bank and currency, every product's balance to the cent
@@ -37,6 +42,8 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make a treasury to look at: 14 products, 24 markets, 90 days of bank statements
+    Demo(demo::Demo),
     /// Entities, banks, masters and their virtual accounts
     #[command(subcommand)]
     Chart(chart::Chart),
@@ -44,6 +51,16 @@ enum Command {
     Accounts(accounts::Accounts),
     /// What each product has, and how each master stands against its bank
     Positions(positions::Positions),
+    /// Bank statements: look into files, take them in, see what became of them
+    #[command(subcommand)]
+    Statement(statement::Statement),
+    /// What waits in suspense and why; place a line on a leaf
+    Route(route::Route),
+    /// The journal, entry by entry
+    #[command(subcommand)]
+    Journal(journal::Journal),
+    /// Prove that every stored number follows from what it was made of
+    Check,
     /// Measure on the given database
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -101,9 +118,14 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
+        Command::Demo(demo) => demo::run(context, demo),
         Command::Chart(chart) => chart::run(context, chart),
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),
+        Command::Statement(statement) => statement::run(context, statement),
+        Command::Route(route) => route::run(context, route),
+        Command::Journal(journal) => journal::run(context, journal),
+        Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),
     }
 }

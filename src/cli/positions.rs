@@ -53,6 +53,13 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     Ok(())
 }
 
+/// The products' totals, and each master against its bank as seen on a day.
+pub fn print(report: &Report, today: NaiveDate) -> Result<()> {
+    print_totals("product", &report.totals()?);
+    print_masters(&report.masters, today);
+    Ok(())
+}
+
 fn print_totals(heading: &str, totals: &[Total]) {
     let mut lines = table(&[heading, "currency", ">leaves", ">booked", ">held", ">available"]);
     for t in totals {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use diesel::pg::{CopyFormat, CopyTarget, PgConnection};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Date, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Date, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{ExecuteCopyFromDsl, QueryResult, RunQueryDsl, Table, copy_from};
 use std::io::Write;
@@ -55,6 +55,8 @@ pub trait Cells<'b> {
     fn int(&mut self, value: &'b i64) -> QueryResult<()>;
     /// A whole number or NULL.
     fn maybe_int(&mut self, value: &'b Option<i64>) -> QueryResult<()>;
+    /// Yes (1) or no (0).
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()>;
     /// Text.
     fn text(&mut self, value: &'b str) -> QueryResult<()>;
     /// Text or NULL.
@@ -189,6 +191,10 @@ impl<'b> Cells<'b> for LiteCells<'_, 'b> {
         self.out.push_bind_param::<Nullable<BigInt>, Option<i64>>(value)
     }
 
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        self.int(value)
+    }
+
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
         self.comma();
         self.out.push_bind_param::<Text, str>(value)
@@ -243,7 +249,10 @@ fn copy_in<R: Bulk>(c: &mut PgConnection, rows: &[R]) -> QueryResult<()> {
         cells.0.extend_from_slice(&(-1i16).to_be_bytes());
         out.write_all(&cells.0).map_err(io)
     };
-    copy_from(R::Table::default()).from_raw_data(R::Table::default(), send).with_format(CopyFormat::Binary).execute(c)?;
+    copy_from(R::Table::default())
+        .from_raw_data(R::Table::default(), send)
+        .with_format(CopyFormat::Binary)
+        .execute(c)?;
     Ok(())
 }
 
@@ -279,6 +288,10 @@ impl<'b> Cells<'b> for PgCells {
             Some(value) => self.cell(&value.to_be_bytes()),
             None => self.null(),
         }
+    }
+
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        self.cell(&[u8::from(*value != 0)])
     }
 
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
@@ -317,6 +330,7 @@ impl<'b> Cells<'b> for PgCells {
 /// One column of several rows, for `unnest`.
 enum Column {
     Ints(Vec<Option<i64>>),
+    Flags(Vec<bool>),
     Texts(Vec<Option<String>>),
     Blobs(Vec<Vec<u8>>),
     Days(Vec<Option<NaiveDate>>),
@@ -365,6 +379,10 @@ impl<'b> Cells<'b> for Columns {
 
     fn maybe_int(&mut self, value: &'b Option<i64>) -> QueryResult<()> {
         put!(self, Ints, *value)
+    }
+
+    fn flag(&mut self, value: &'b i64) -> QueryResult<()> {
+        put!(self, Flags, *value != 0)
     }
 
     fn text(&mut self, value: &'b str) -> QueryResult<()> {
@@ -427,10 +445,13 @@ impl<R: Bulk> QueryFragment<diesel::pg::Pg> for Unnest<R> {
             }
             match column {
                 Column::Ints(v) => out.push_bind_param::<Array<Nullable<BigInt>>, Vec<Option<i64>>>(v)?,
+                Column::Flags(v) => out.push_bind_param::<Array<Bool>, Vec<bool>>(v)?,
                 Column::Texts(v) => out.push_bind_param::<Array<Nullable<Text>>, Vec<Option<String>>>(v)?,
                 Column::Blobs(v) => out.push_bind_param::<Array<Binary>, Vec<Vec<u8>>>(v)?,
                 Column::Days(v) => out.push_bind_param::<Array<Nullable<Date>>, Vec<Option<NaiveDate>>>(v)?,
-                Column::Moments(v) => out.push_bind_param::<Array<diesel::sql_types::Timestamp>, Vec<NaiveDateTime>>(v)?,
+                Column::Moments(v) => {
+                    out.push_bind_param::<Array<diesel::sql_types::Timestamp>, Vec<NaiveDateTime>>(v)?
+                }
             }
         }
         out.push_sql(")");

@@ -54,7 +54,9 @@ impl FromStr for Url {
         if special || (path == text && !plain) {
             return Err(Error::Refused {
                 code: "database_url",
-                message: format!("\"{text}\" is not a database: write sqlite://path/to/file.sqlite or postgres://user@host/name"),
+                message: format!(
+                    "\"{text}\" is not a database: write sqlite://path/to/file.sqlite or postgres://user@host/name"
+                ),
             });
         }
         Ok(Url::Lite(PathBuf::from(path)))
@@ -130,7 +132,8 @@ impl Conn {
             }
             Url::Pg(text) => {
                 let failed = |e: &dyn std::fmt::Display| {
-                    let hint = if text.contains("sslmode=") { " (TLS needs a build with `--features tls`)" } else { "" };
+                    let hint =
+                        if text.contains("sslmode=") { " (TLS needs a build with `--features tls`)" } else { "" };
                     Error::Broken(format!("cannot reach {url}: {e}{hint}"))
                 };
                 let mut c = PgConnection::establish(text).map_err(|e| failed(&e))?;
@@ -151,11 +154,17 @@ impl Conn {
                 // 3.51.3 fixed a corruption when a write met a checkpoint; "3.51.3" reads 305103 here.
                 let version_ok = sqlite_version_number(c)? >= 3_051_003;
                 if !version_ok {
-                    return Err(unsafe_setting(&format!("SQLite {version} is older than 3.51.3, which can corrupt a WAL database")));
+                    return Err(unsafe_setting(&format!(
+                        "SQLite {version} is older than 3.51.3, which can corrupt a WAL database"
+                    )));
                 }
-                let mode = sql_query("SELECT journal_mode AS value FROM pragma_journal_mode").get_result::<TextRow>(c).map_err(broken)?;
+                let mode = sql_query("SELECT journal_mode AS value FROM pragma_journal_mode")
+                    .get_result::<TextRow>(c)
+                    .map_err(broken)?;
                 if mode.value != "wal" {
-                    return Err(unsafe_setting("SQLite could not switch to WAL here (a network or read-only file system?)"));
+                    return Err(unsafe_setting(
+                        "SQLite could not switch to WAL here (a network or read-only file system?)",
+                    ));
                 }
                 if number(c, "SELECT synchronous AS value FROM pragma_synchronous")? < 2 {
                     return Err(unsafe_setting("SQLite runs with synchronous below FULL"));
@@ -165,9 +174,11 @@ impl Conn {
                 }
             }
             Conn::Pg(c) => {
-                for (setting, unsafe_values) in
-                    [("fsync", &["off"][..]), ("full_page_writes", &["off"][..]), ("synchronous_commit", &["off", "local"][..])]
-                {
+                for (setting, unsafe_values) in [
+                    ("fsync", &["off"][..]),
+                    ("full_page_writes", &["off"][..]),
+                    ("synchronous_commit", &["off", "local"][..]),
+                ] {
                     let row = sql_query("SELECT current_setting($1) AS value").bind::<Text, _>(setting);
                     let value = row.get_result::<TextRow>(c).map_err(broken)?.value;
                     if unsafe_values.contains(&value.as_str()) {
@@ -177,13 +188,19 @@ impl Conn {
                         )));
                     }
                 }
-                let standby = sql_query("SELECT pg_is_in_recovery() AS value").get_result::<FlagRow>(c).map_err(broken)?;
+                let standby =
+                    sql_query("SELECT pg_is_in_recovery() AS value").get_result::<FlagRow>(c).map_err(broken)?;
                 if standby.value {
                     return Err(unsafe_setting("this PostgreSQL is a standby; decisions are made on the primary only"));
                 }
-                let encoding = sql_query("SELECT current_setting('server_encoding') AS value").get_result::<TextRow>(c).map_err(broken)?;
+                let encoding = sql_query("SELECT current_setting('server_encoding') AS value")
+                    .get_result::<TextRow>(c)
+                    .map_err(broken)?;
                 if encoding.value != "UTF8" {
-                    return Err(unsafe_setting(&format!("the database's encoding is {}; create it with ENCODING 'UTF8'", encoding.value)));
+                    return Err(unsafe_setting(&format!(
+                        "the database's encoding is {}; create it with ENCODING 'UTF8'",
+                        encoding.value
+                    )));
                 }
             }
         }
@@ -208,7 +225,9 @@ impl Conn {
         b.batch_execute("ROLLBACK").map_err(broken)?;
         match (shut_out?, free?) {
             (false, true) => Ok(()),
-            (true, _) => Err(unsafe_setting("PostgreSQL's advisory lock did not shut a second session out (a statement-pooling proxy?)")),
+            (true, _) => Err(unsafe_setting(
+                "PostgreSQL's advisory lock did not shut a second session out (a statement-pooling proxy?)",
+            )),
             // Another node proves its lock at this moment; that it holds it is proof enough that the lock works.
             (false, false) => Ok(()),
         }

@@ -8,6 +8,7 @@
 //! | ready, leased | the lease runs out (its worker died) | ready | - |
 //! | ready, leased | the last slice is done | done | [`finish`] |
 //! | ready, leased | the work cannot go on | failed | [`fail`] |
+//! | done, failed | more to do for its subject | ready | [`add`] |
 
 use super::conn::{Conn, broken};
 use super::schema::jobs;
@@ -15,7 +16,9 @@ use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::time::stored;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
 use diesel::{RunQueryDsl, insert_into, update};
 
 /// How long a worker may be silent before another takes over. Two workers at once would do no harm, only waste: each slice
@@ -46,8 +49,14 @@ pub struct Job {
     pub problem: Option<String>,
 }
 
-/// Accepts work.
+/// Accepts work. A job that is over is opened again when there is more to do for its subject.
 pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<String> {
+    let before = jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).select(jobs::id);
+    if let Some(id) = before.first::<String>(tx.conn()).optional().map_err(broken)? {
+        let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), jobs::lease_owner.eq(None::<String>));
+        update(jobs::table.find(&id)).set(set).execute(tx.conn()).map_err(broken)?;
+        return Ok(id);
+    }
     let job = Job {
         id: tx.id("job"),
         kind: kind.to_owned(),
@@ -67,7 +76,9 @@ pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<S
 pub fn lease(tx: &mut Tx<'_>, kind: &str, subject: &str, owner: &Owner) -> Result<Option<Job>> {
     let now = tx.now();
     let open = jobs::table.select(Job::as_select()).filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject));
-    let Some(job) = open.filter(jobs::state.eq("ready")).first(tx.conn()).optional().map_err(broken)? else { return Ok(None) };
+    let Some(job) = open.filter(jobs::state.eq("ready")).first(tx.conn()).optional().map_err(broken)? else {
+        return Ok(None);
+    };
     let others = job.lease_owner.as_deref().filter(|o| *o != owner.0 && !owner.knows_dead(o));
     if others.is_some() && job.lease_until.is_some_and(|until| until > stored(now)) {
         return Ok(None);
@@ -94,7 +105,8 @@ pub fn fail(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str, problem: &st
 
 fn change(tx: &mut Tx<'_>, id: &str, owner: &Owner, state: &str, cursor: &str, problem: Option<&str>) -> Result<()> {
     let until = stored(tx.now() + LEASE);
-    let mine = jobs::table.filter(jobs::id.eq(id)).filter(jobs::lease_owner.eq(&owner.0)).filter(jobs::state.eq("ready"));
+    let mine =
+        jobs::table.filter(jobs::id.eq(id)).filter(jobs::lease_owner.eq(&owner.0)).filter(jobs::state.eq("ready"));
     let set = (jobs::state.eq(state), jobs::cursor.eq(cursor), jobs::lease_until.eq(until), jobs::problem.eq(problem));
     match update(mine).set(set).execute(tx.conn()).map_err(broken)? {
         1 => Ok(()),
@@ -116,9 +128,19 @@ impl Owner {
 
     /// Whether `other` was a process of this machine that is gone: its work can be taken over at once.
     fn knows_dead(&self, other: &str) -> bool {
-        let (Some((my_boot, _)), Some((boot, pid))) = (self.0.split_once(':'), other.split_once(':')) else { return false };
+        let (Some((my_boot, _)), Some((boot, pid))) = (self.0.split_once(':'), other.split_once(':')) else {
+            return false;
+        };
         !boot.is_empty() && boot == my_boot && !std::path::Path::new("/proc").join(pid).exists()
     }
+}
+
+/// Whether there is a job that is not over.
+pub fn is_open(conn: &mut Conn, kind: &str, subject: &str) -> Result<bool> {
+    let open =
+        jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).filter(jobs::state.eq("ready"));
+    let found: Option<String> = open.select(jobs::id).first(conn).optional().map_err(broken)?;
+    Ok(found.is_some())
 }
 
 /// The jobs of a kind that are not over, oldest first.

@@ -120,7 +120,9 @@ impl Db {
         if on!(&mut conn, c => has_pending(c))? {
             return Err(Error::Refused {
                 code: "schema_outdated",
-                message: format!("{url} has no tables yet or those of an older Tributary; a writing command such as `tributary chart apply` brings them up to date"),
+                message: format!(
+                    "{url} has no tables yet or those of an older Tributary; a writing command such as `tributary chart apply` brings them up to date"
+                ),
             });
         }
         Ok(Db { url: url.clone(), readers: readers(url)?, writing: None, clock })
@@ -180,7 +182,9 @@ impl Db {
 
     fn queue(&self) -> Result<&writer::Queue> {
         let writing = self.writing.as_ref();
-        writing.map(|w| w.queue.as_ref()).ok_or_else(|| Error::Forbidden("this database was opened for reading only".to_owned()))
+        writing
+            .map(|w| w.queue.as_ref())
+            .ok_or_else(|| Error::Forbidden("this database was opened for reading only".to_owned()))
     }
 }
 
@@ -202,7 +206,8 @@ fn lock_file(path: &std::path::Path) -> Result<std::fs::File> {
 }
 
 fn migrate(conn: &mut Conn) -> Result<()> {
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot bring the tables up to date: {e}"));
+    let failed =
+        |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot bring the tables up to date: {e}"));
     if let Conn::Pg(_) = conn {
         // Session lock: two nodes that start together migrate one after the other.
         conn.run("SELECT pg_advisory_lock(1953653100)").map_err(broken)?;
@@ -222,7 +227,8 @@ fn migrate(conn: &mut Conn) -> Result<()> {
 /// A database that a newer Tributary has migrated is not ours to write to.
 fn refuse_newer(conn: &mut Conn) -> Result<()> {
     use diesel::migration::{Migration, MigrationSource};
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot read the migrations: {e}"));
+    let failed =
+        |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot read the migrations: {e}"));
     let known = |names: Vec<String>, applied: Vec<String>| applied.into_iter().find(|v| !names.contains(v));
     let unknown = match conn {
         Conn::Pg(c) => {
@@ -240,7 +246,9 @@ fn refuse_newer(conn: &mut Conn) -> Result<()> {
         None => Ok(()),
         Some(version) => Err(Error::Refused {
             code: "schema_newer",
-            message: format!("this database was brought up to date by a newer Tributary (migration {version}); use that one"),
+            message: format!(
+                "this database was brought up to date by a newer Tributary (migration {version}); use that one"
+            ),
         }),
     }
 }

@@ -279,6 +279,7 @@ diesel::table! {
         code -> Nullable<Text>,
         counterparty_name -> Nullable<Text>,
         counterparty_account -> Nullable<Text>,
+        ultimate_name -> Nullable<Text>,
         own_account -> Nullable<Text>,
         creditor_reference -> Nullable<Text>,
         remittance -> Nullable<Text>,

@@ -15,6 +15,22 @@ pub fn sha256(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
+/// SHA-256 and length of everything that a reader gives, in constant space.
+pub fn sha256_of(mut input: impl std::io::Read) -> std::io::Result<(Hash, i64)> {
+    let mut h = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok((h.finalize().into(), size)),
+            n => {
+                h.update(buffer.get(..n).unwrap_or_default());
+                size += i64::try_from(n).unwrap_or(0);
+            }
+        }
+    }
+}
+
 /// Lower-case hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

@@ -41,7 +41,9 @@ pub fn entries_per_second(url: &Url, clients: i64, accounts: i64, time: Duration
             Ok::<i64, Error>(done)
         };
         let threads: Vec<_> = (0..clients).map(|client| scope.spawn(move || work(client))).collect();
-        let join = |t: std::thread::ScopedJoinHandle<'_, Result<i64>>| t.join().unwrap_or_else(|_| Err(Error::Broken("a client panicked".into())));
+        let join = |t: std::thread::ScopedJoinHandle<'_, Result<i64>>| {
+            t.join().unwrap_or_else(|_| Err(Error::Broken("a client panicked".into())))
+        };
         threads.into_iter().map(join).sum::<Result<i64>>()
     });
     let micros = begin.elapsed().as_micros().max(1);

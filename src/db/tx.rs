@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::time::{Clock, Instant, from_stored, never_back, stored};
 use chrono::NaiveDateTime;
-use diesel::prelude::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
 use diesel::{RunQueryDsl, insert_into};
 use std::ops::Range;
 use std::sync::Arc;
@@ -232,9 +234,11 @@ impl<'c> Tx<'c> {
         }
         bulk::insert(self.conn, &self.events)?;
         let mut leaves = self.entry_leaves;
-        leaves.extend(self.events.iter().map(|e| {
-            event_leaf(e.number, &e.actor, e.kind, &e.subject, e.before.as_deref(), e.after.as_deref())
-        }));
+        leaves.extend(
+            self.events
+                .iter()
+                .map(|e| event_leaf(e.number, &e.actor, e.kind, &e.subject, e.before.as_deref(), e.after.as_deref())),
+        );
         let event_count = i64::try_from(self.events.len()).unwrap_or(0);
         let head = &self.head;
         let content = SealContent {

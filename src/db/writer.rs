@@ -422,7 +422,8 @@ impl Writer {
             }
         };
         let Some(conn) = self.conn.as_mut() else { return Outcome::Failed(Error::Broken("no connection".to_owned())) };
-        match conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(self.faults.as_ref(), FaultPoint::AfterCommit)) {
+        match conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(self.faults.as_ref(), FaultPoint::AfterCommit))
+        {
             Ok(()) => Outcome::Committed,
             Err(fault) => Outcome::Unknown(seal, fault),
         }
@@ -443,7 +444,8 @@ impl Writer {
         }
         let Some(conn) = self.conn.as_mut() else { return Err(Error::Broken("no connection".to_owned())) };
         fault_at(self.faults.as_ref(), FaultPoint::AfterBegin)?;
-        let nobody = Arc::new(Who { actor: crate::actor::Actor::system("writer"), scope: crate::actor::Scope::everything() });
+        let nobody =
+            Arc::new(Who { actor: crate::actor::Actor::system("writer"), scope: crate::actor::Scope::everything() });
         let mut tx = Tx::begin(conn, self.clock.as_ref(), &self.ids, nobody)?;
         for work in group {
             work.run(&mut tx)?;

@@ -53,7 +53,13 @@ pub fn as_of(conn: &mut Conn, account: i64, basis: DayBasis, day: NaiveDate) -> 
 }
 
 /// As [`as_of`], from what was known at an instant.
-pub fn as_of_and_known(conn: &mut Conn, account: i64, basis: DayBasis, day: NaiveDate, instant: Instant) -> Result<i64> {
+pub fn as_of_and_known(
+    conn: &mut Conn,
+    account: i64,
+    basis: DayBasis,
+    day: NaiveDate,
+    instant: Instant,
+) -> Result<i64> {
     let today = day_of(instant);
     let days = day_totals::table.filter(day_totals::account.eq(account)).filter(day_totals::day.le(day));
     let rows: Vec<Sums> = days.filter(day_totals::recorded_on.lt(today)).select(SUMS).load(conn).map_err(broken)?;
@@ -61,20 +67,26 @@ pub fn as_of_and_known(conn: &mut Conn, account: i64, basis: DayBasis, day: Naiv
     let midnight = today.and_time(NaiveTime::MIN).and_utc() - chrono::TimeDelta::microseconds(1);
     let (after, last) = (entry_at(conn, midnight)?, entry_at(conn, instant)?);
     let fresh = postings::table.inner_join(entries::table.on(entries::number.eq(postings::entry)));
-    let fresh = fresh.filter(postings::account.eq(account)).filter(postings::entry.gt(after)).filter(postings::entry.le(last));
+    let fresh =
+        fresh.filter(postings::account.eq(account)).filter(postings::entry.gt(after)).filter(postings::entry.le(last));
     let fresh: Vec<(i64, NaiveDate, NaiveDate)> =
         fresh.select((postings::amount, entries::booked_on, entries::valued_on)).load(conn).map_err(broken)?;
     let counts = |booked: NaiveDate, valued: NaiveDate| match basis {
         DayBasis::Booking => booked <= day,
         DayBasis::Value => valued <= day,
     };
-    let fresh: i64 = fresh.iter().filter(|(_, booked, valued)| counts(*booked, *valued)).map(|(amount, ..)| amount).sum();
+    let fresh: i64 =
+        fresh.iter().filter(|(_, booked, valued)| counts(*booked, *valued)).map(|(amount, ..)| amount).sum();
     Ok(net(&rows, basis) + fresh)
 }
 
 type Sums = (i64, i64, i64, i64);
-const SUMS: (day_totals::booked_debits, day_totals::booked_credits, day_totals::valued_debits, day_totals::valued_credits) =
-    (day_totals::booked_debits, day_totals::booked_credits, day_totals::valued_debits, day_totals::valued_credits);
+const SUMS: (
+    day_totals::booked_debits,
+    day_totals::booked_credits,
+    day_totals::valued_debits,
+    day_totals::valued_credits,
+) = (day_totals::booked_debits, day_totals::booked_credits, day_totals::valued_debits, day_totals::valued_credits);
 
 /// Lifetime sums of an account fit 64 bits (the engine refuses otherwise), so any part of them does.
 fn net(rows: &[Sums], basis: DayBasis) -> i64 {
@@ -91,7 +103,9 @@ pub fn all_as_of(conn: &mut Conn, basis: DayBasis, day: NaiveDate) -> Result<Has
         DayBasis::Booking => "booked_debits - booked_credits",
         DayBasis::Value => "valued_debits - valued_credits",
     };
-    let sql = format!("SELECT account, CAST(SUM({columns}) AS BIGINT) AS value FROM day_totals WHERE day <= $1 GROUP BY account");
+    let sql = format!(
+        "SELECT account, CAST(SUM({columns}) AS BIGINT) AS value FROM day_totals WHERE day <= $1 GROUP BY account"
+    );
     let rows: Vec<SumRow> = sql_query(sql).bind::<diesel::sql_types::Date, _>(day).load(conn).map_err(broken)?;
     Ok(rows.into_iter().map(|r| (r.account, r.value)).collect())
 }
@@ -100,6 +114,7 @@ pub fn all_as_of(conn: &mut Conn, basis: DayBasis, day: NaiveDate) -> Result<Has
 pub fn all_held_at(conn: &mut Conn, last_entry: i64) -> Result<HashMap<i64, i64>> {
     let sql = "SELECT account, CAST(SUM(CASE kind WHEN 'placed' THEN amount ELSE -amount END) AS BIGINT) AS value \
                FROM holds WHERE entry <= $1 GROUP BY account";
-    let rows: Vec<SumRow> = sql_query(sql).bind::<diesel::sql_types::BigInt, _>(last_entry).load(conn).map_err(broken)?;
+    let rows: Vec<SumRow> =
+        sql_query(sql).bind::<diesel::sql_types::BigInt, _>(last_entry).load(conn).map_err(broken)?;
     Ok(rows.into_iter().filter(|r| r.value != 0).map(|r| (r.account, r.value)).collect())
 }

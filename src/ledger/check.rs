@@ -154,7 +154,11 @@ impl Fold {
 
     /// Folds the next page of whole seals, up to seal `upto`.
     fn page(&mut self, conn: &mut Conn, upto: i64) -> Result<()> {
-        let next = seals::table.filter(seals::number.gt(self.seal)).filter(seals::number.le(upto)).order(seals::number).limit(256);
+        let next = seals::table
+            .filter(seals::number.gt(self.seal))
+            .filter(seals::number.le(upto))
+            .order(seals::number)
+            .limit(256);
         let rows: Vec<SealRow> = next.select(SealRow::as_select()).load(conn).map_err(broken)?;
         if rows.is_empty() {
             self.wrong("I11", format!("seal {} is missing", self.seal + 1));
@@ -179,7 +183,13 @@ impl Fold {
         let number = row.number;
         if row.first_entry != self.entry + 1 || row.first_event != self.event + 1 {
             let want = (self.entry + 1, self.event + 1);
-            self.wrong("I11", format!("seal {number} begins at entry {} and event {}, not at {want:?}", row.first_entry, row.first_event));
+            self.wrong(
+                "I11",
+                format!(
+                    "seal {number} begins at entry {} and event {}, not at {want:?}",
+                    row.first_entry, row.first_event
+                ),
+            );
         }
         if self.recorded_at.is_some_and(|before| row.recorded_at <= before) {
             self.wrong("I11", format!("seal {number} is recorded before the seal before it"));
@@ -201,10 +211,13 @@ impl Fold {
             previous: self.hash,
         };
         if row.root != content.root.as_slice() {
-            self.wrong("I2", format!(
-                "seal {number} does not cover what is stored: entries {}-{} or events {}-{} were changed",
-                row.first_entry, row.last_entry, row.first_event, row.last_event
-            ));
+            self.wrong(
+                "I2",
+                format!(
+                    "seal {number} does not cover what is stored: entries {}-{} or events {}-{} were changed",
+                    row.first_entry, row.last_entry, row.first_event, row.last_event
+                ),
+            );
         }
         let as_stored = SealContent { root: row.root.as_slice().try_into().unwrap_or_default(), ..content };
         if row.hash != as_stored.hash() {
@@ -222,7 +235,13 @@ impl Fold {
         Ok(())
     }
 
-    fn fold_entries(&mut self, conn: &mut Conn, seal: &SealRow, (first, last): (i64, i64), leaves: &mut Vec<Hash>) -> Result<()> {
+    fn fold_entries(
+        &mut self,
+        conn: &mut Conn,
+        seal: &SealRow,
+        (first, last): (i64, i64),
+        leaves: &mut Vec<Hash>,
+    ) -> Result<()> {
         let views = store::entries(conn, first, last)?;
         let mut expected = first;
         for view in &views {
@@ -231,7 +250,10 @@ impl Fold {
             }
             expected = view.number + 1;
             if view.seal != seal.number {
-                self.wrong("I11", format!("entry {} names seal {}, but seal {} covers it", view.number, view.seal, seal.number));
+                self.wrong(
+                    "I11",
+                    format!("entry {} names seal {}, but seal {} covers it", view.number, view.seal, seal.number),
+                );
             }
             leaves.push(view.leaf(&mut self.encoding));
             self.fold_entry(view, day_of(from_stored(seal.recorded_at)));
@@ -260,11 +282,18 @@ impl Fold {
             if !had.iter().any(|(a, _)| *a == p.account) {
                 had.push((p.account, kind.natural(sums.debits - sums.credits) - sums.held));
             }
-            if p.amount >= 0 { sums.debits = sums.debits.saturating_add(p.amount) } else { sums.credits = sums.credits.saturating_sub(p.amount) }
+            if p.amount >= 0 {
+                sums.debits = sums.debits.saturating_add(p.amount)
+            } else {
+                sums.credits = sums.credits.saturating_sub(p.amount)
+            }
             sums.postings += 1;
             let after = sums.debits.saturating_sub(sums.credits);
             if after != p.balance_after {
-                self.wrong("I3", format!("entry {number} leaves {code} at {}, but its postings sum to {after}", p.balance_after));
+                self.wrong(
+                    "I3",
+                    format!("entry {number} leaves {code} at {}, but its postings sum to {after}", p.balance_after),
+                );
             }
             let same_day = entry.booked_on == entry.valued_on;
             self.days.entry((p.account, entry.booked_on, recorded_on)).or_default().add(p.amount, true, same_day);
@@ -299,7 +328,13 @@ impl Fold {
             sums.held += change;
             let held = sums.held;
             if held != h.held_after {
-                self.wrong("I3", format!("entry {} leaves {} held on account {}, but its holds sum to {held}", entry.number, h.held_after, h.account));
+                self.wrong(
+                    "I3",
+                    format!(
+                        "entry {} leaves {} held on account {}, but its holds sum to {held}",
+                        entry.number, h.held_after, h.account
+                    ),
+                );
             }
             let left = self.holds.entry(h.hold.clone()).or_default();
             *left += change;
@@ -318,7 +353,8 @@ impl Fold {
             let sums = self.sums.get(id).copied().unwrap_or_default();
             let has = account.kind().natural(sums.debits - sums.credits) - sums.held;
             if has < *had && has < floor {
-                let what = format!("decision {} took {} to {has}, below its floor of {floor}", entry.number, account.code);
+                let what =
+                    format!("decision {} took {} to {has}, below its floor of {floor}", entry.number, account.code);
                 self.wrong("I4", what);
             }
         }
@@ -336,9 +372,19 @@ impl Fold {
                 }
                 expected = e.number + 1;
                 if e.seal != seal.number {
-                    self.wrong("I11", format!("event {} names seal {}, but seal {} covers it", e.number, e.seal, seal.number));
+                    self.wrong(
+                        "I11",
+                        format!("event {} names seal {}, but seal {} covers it", e.number, e.seal, seal.number),
+                    );
                 }
-                leaves.push(event_leaf(e.number, &e.actor, &e.kind, &e.subject, e.before.as_deref(), e.after.as_deref()));
+                leaves.push(event_leaf(
+                    e.number,
+                    &e.actor,
+                    &e.kind,
+                    &e.subject,
+                    e.before.as_deref(),
+                    e.after.as_deref(),
+                ));
             }
             for missing in expected..=last {
                 self.wrong("I11", format!("event {missing} is missing"));

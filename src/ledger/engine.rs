@@ -73,12 +73,19 @@ impl fmt::Display for Refusal {
             Refusal::UnknownAccount { account } => write!(f, "there is no account {account}"),
             Refusal::ZeroAmount { account } => write!(f, "a posting or hold of nothing on {account}"),
             Refusal::Unbalanced { book, off_by } => {
-                write!(f, "I1: the entry is off by {off_by} minor units in book {book}; debits and credits must be equal")
+                write!(
+                    f,
+                    "I1: the entry is off by {off_by} minor units in book {book}; debits and credits must be equal"
+                )
             }
             Refusal::ReversesNothing { entry } => write!(f, "there is no entry {entry} to reverse"),
-            Refusal::NotTheOpposite { entry } => write!(f, "a reversal has the postings of entry {entry} with the other sign, and no others"),
+            Refusal::NotTheOpposite { entry } => {
+                write!(f, "a reversal has the postings of entry {entry} with the other sign, and no others")
+            }
             Refusal::AlreadyReversed { entry } => write!(f, "entry {entry} is reversed already"),
-            Refusal::ReversesHolds { entry } => write!(f, "entry {entry} moves holds; release or place them instead of reversing it"),
+            Refusal::ReversesHolds { entry } => {
+                write!(f, "entry {entry} moves holds; release or place them instead of reversing it")
+            }
             Refusal::AccountClosed { account } => write!(f, "{account} is closed"),
             Refusal::AccountFrozen { account } => write!(f, "{account} is frozen; a treasurer must open it first"),
             Refusal::HoldExists { hold } => write!(f, "the hold {hold} is there already"),
@@ -86,8 +93,12 @@ impl fmt::Display for Refusal {
             Refusal::InsufficientFunds { account, available, needed } => {
                 write!(f, "I4: {account} has {available} available and {needed} is needed")
             }
-            Refusal::Overflow { account } => write!(f, "the balance or turnover of {account} would exceed 64 bits of minor units"),
-            Refusal::NotAtZero { account, balance } => write!(f, "{account} holds {balance}; only an account at zero, without holds, can be closed"),
+            Refusal::Overflow { account } => {
+                write!(f, "the balance or turnover of {account} would exceed 64 bits of minor units")
+            }
+            Refusal::NotAtZero { account, balance } => {
+                write!(f, "{account} holds {balance}; only an account at zero, without holds, can be closed")
+            }
         }
     }
 }
@@ -145,7 +156,11 @@ impl Balance {
     }
 
     fn hold(self, kind: HoldKind, amount: i64) -> Option<Balance> {
-        let held = if kind.adds() { self.held.checked_add(amount)? } else { self.held.checked_sub(amount).filter(|h| *h >= 0)? };
+        let held = if kind.adds() {
+            self.held.checked_add(amount)?
+        } else {
+            self.held.checked_sub(amount).filter(|h| *h >= 0)?
+        };
         Some(Balance { held, ..self })
     }
 
@@ -191,7 +206,11 @@ pub struct State {
 
 impl State {
     /// The state of these accounts, holds and entries to be reversed.
-    pub fn new(accounts: Vec<Account>, holds: HashMap<String, Hold>, reversible: HashMap<i64, (Vec<(i64, i64)>, bool)>) -> State {
+    pub fn new(
+        accounts: Vec<Account>,
+        holds: HashMap<String, Hold>,
+        reversible: HashMap<i64, (Vec<(i64, i64)>, bool)>,
+    ) -> State {
         let places = accounts.iter().enumerate().map(|(place, a)| (a.id, place)).collect();
         State { accounts, places, holds, reversible }
     }
@@ -238,7 +257,11 @@ impl State {
 
     fn check_shape(&self, entry: &NewEntry) -> Result<(), Refusal> {
         let mut sums: Vec<(i64, i128)> = Vec::with_capacity(1);
-        let touched = entry.postings.iter().map(|p| (p.account, p.amount)).chain(entry.holds.iter().map(|h| (h.account, h.amount)));
+        let touched = entry
+            .postings
+            .iter()
+            .map(|p| (p.account, p.amount))
+            .chain(entry.holds.iter().map(|h| (h.account, h.amount)));
         for (id, amount) in touched {
             let Some((_, account)) = self.account(id.0) else {
                 return Err(Refusal::UnknownAccount { account: id.0.to_string() });
@@ -266,7 +289,8 @@ impl State {
             return Err(Refusal::ReversesNothing { entry: target });
         };
         let mirrored = entry.postings.iter().map(|p| (p.account.0, p.amount.checked_neg()));
-        let opposite = entry.holds.is_empty() && mirrored.eq(postings.iter().map(|(account, amount)| (*account, Some(*amount))));
+        let opposite =
+            entry.holds.is_empty() && mirrored.eq(postings.iter().map(|(account, amount)| (*account, Some(*amount))));
         if !opposite {
             return Err(Refusal::NotTheOpposite { entry: target });
         }

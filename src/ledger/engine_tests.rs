@@ -57,7 +57,12 @@ fn balances(state: &State) -> Vec<(i64, i64)> {
 fn any_entry() -> impl Strategy<Value = NewEntry> {
     let amount = prop_oneof![1i64..1_000, Just(i64::MAX), any::<i64>()];
     let postings = prop::collection::vec((1i64..=7, amount), 0..5);
-    let kind = prop_oneof![Just(HoldKind::Placed), Just(HoldKind::Consumed), Just(HoldKind::Released), Just(HoldKind::Expired)];
+    let kind = prop_oneof![
+        Just(HoldKind::Placed),
+        Just(HoldKind::Consumed),
+        Just(HoldKind::Released),
+        Just(HoldKind::Expired)
+    ];
     let holds = prop::collection::vec((1i64..=7, 0u8..4, kind, -5i64..600), 0..3);
     (any::<bool>(), any::<bool>(), postings, holds).prop_map(|(fact, balance, mut postings, holds)| {
         if balance {
@@ -127,16 +132,28 @@ fn refusals_come_in_the_order_of_checking() {
     let fact = |p: &[(i64, i64)]| entry(Basis::Fact, p, vec![]);
     assert_eq!(s.decide(1, "t", &fact(&[])).unwrap_err(), Refusal::Empty);
     assert_eq!(s.decide(1, "t", &fact(&[(99, 0)])).unwrap_err(), Refusal::UnknownAccount { account: "99".to_owned() });
-    assert_eq!(s.decide(1, "t", &fact(&[(1, 0), (2, 5)])).unwrap_err(), Refusal::ZeroAmount { account: "a0".to_owned() });
-    assert_eq!(s.decide(1, "t", &fact(&[(1, 5), (2, -4)])).unwrap_err(), Refusal::Unbalanced { book: 1, off_by: "1".to_owned() });
+    assert_eq!(
+        s.decide(1, "t", &fact(&[(1, 0), (2, 5)])).unwrap_err(),
+        Refusal::ZeroAmount { account: "a0".to_owned() }
+    );
+    assert_eq!(
+        s.decide(1, "t", &fact(&[(1, 5), (2, -4)])).unwrap_err(),
+        Refusal::Unbalanced { book: 1, off_by: "1".to_owned() }
+    );
     let orphan = NewEntry { reverses: Some(7), ..fact(&[(1, 5), (2, -5)]) };
     assert_eq!(s.decide(1, "t", &orphan).unwrap_err(), Refusal::ReversesNothing { entry: 7 });
     s.accounts[1].closed = true;
     let decision = |p: &[(i64, i64)]| entry(Basis::Decision, p, vec![]);
-    assert_eq!(s.decide(1, "t", &decision(&[(2, 5), (3, -5)])).unwrap_err(), Refusal::AccountClosed { account: "a1".to_owned() });
+    assert_eq!(
+        s.decide(1, "t", &decision(&[(2, 5), (3, -5)])).unwrap_err(),
+        Refusal::AccountClosed { account: "a1".to_owned() }
+    );
     s.accounts[1].closed = false;
     s.accounts[1].frozen = true;
-    assert_eq!(s.decide(1, "t", &decision(&[(2, 5), (3, -5)])).unwrap_err(), Refusal::AccountFrozen { account: "a1".to_owned() });
+    assert_eq!(
+        s.decide(1, "t", &decision(&[(2, 5), (3, -5)])).unwrap_err(),
+        Refusal::AccountFrozen { account: "a1".to_owned() }
+    );
     // What the bank has done is posted on a frozen account too.
     assert!(s.decide(1, "t", &fact(&[(1, 500), (2, -500)])).is_ok());
     s.accounts[1].frozen = false;
@@ -144,7 +161,10 @@ fn refusals_come_in_the_order_of_checking() {
     assert_eq!(too_much.to_string(), "I4: a1 has 5.00 available and 5.01 is needed");
     assert!(s.decide(1, "t", &decision(&[(2, 500), (3, -500)])).is_ok());
     s.accounts[0].balance.debits = i64::MAX;
-    assert_eq!(s.decide(1, "t", &fact(&[(1, 1), (2, -1)])).unwrap_err(), Refusal::Overflow { account: "a0".to_owned() });
+    assert_eq!(
+        s.decide(1, "t", &fact(&[(1, 1), (2, -1)])).unwrap_err(),
+        Refusal::Overflow { account: "a0".to_owned() }
+    );
 }
 
 #[test]

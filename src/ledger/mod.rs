@@ -19,7 +19,10 @@ pub mod engine;
 mod store;
 
 pub use engine::Refusal;
-pub use store::{AccountRow, BookRow, EntryView, PostingView, account, accounts, accounts_by_code, entries, entry, entry_by_cause, statement};
+pub use store::{
+    AccountRow, BookRow, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, entries, entry,
+    entry_by_cause, statement,
+};
 
 /// A ledger account, by its number in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -247,7 +250,9 @@ fn post_items(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<Vec<Result<Posted>>
     for item in items {
         let entry = item.entry;
         let before = fresh.get(&entry.cause).map(|(number, same)| (*number, *same == entry));
-        if let Some((number, same)) = before.or_else(|| known.get(&entry.cause).map(|k| (k.number, k.content == *entry))) {
+        if let Some((number, same)) =
+            before.or_else(|| known.get(&entry.cause).map(|k| (k.number, k.content == *entry)))
+        {
             answers.push(replay(number, same, &entry.cause));
             continue;
         }
@@ -341,8 +346,11 @@ pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str) -> Result<()> {
     let account = store::account(tx.conn(), code)?;
     if state == "closed" && (account.booked() != 0 || account.held != 0) {
         let balance = crate::money::Minor(account.natural()).to_text_with(u8::try_from(account.exponent).unwrap_or(0));
-        return Err(Refusal::NotAtZero { account: code.to_owned(), balance: format!("{balance} {}", account.currency) }.into());
+        return Err(Refusal::NotAtZero {
+            account: code.to_owned(),
+            balance: format!("{balance} {}", account.currency),
+        }
+        .into());
     }
     store::update_state(tx, &account, state)
 }
-

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::time::{Instant, day_of, from_stored};
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::dsl::max;
-use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
 use diesel::{QueryResult, RunQueryDsl, insert_into, update};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -173,7 +175,13 @@ pub(super) fn insert_account(tx: &mut Tx<'_>, new: &NewAccount<'_>, floor: Optio
         state: "open",
     };
     insert_into(accounts::table).values(&row).execute(tx.conn()).map_err(broken)?;
-    let zero = (balances::account.eq(id), balances::debits.eq(0), balances::credits.eq(0), balances::held.eq(0), balances::postings.eq(0));
+    let zero = (
+        balances::account.eq(id),
+        balances::debits.eq(0),
+        balances::credits.eq(0),
+        balances::held.eq(0),
+        balances::postings.eq(0),
+    );
     insert_into(balances::table).values(zero).execute(tx.conn()).map_err(broken)?;
     Ok(AccountId(id))
 }
@@ -222,7 +230,8 @@ pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, K
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(KEYS) {
         let rows = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
-        let rows: Vec<AccountRow> = rows.filter(accounts::id.eq_any(ids)).select(ACCOUNT_COLUMNS).load(conn).map_err(broken)?;
+        let rows: Vec<AccountRow> =
+            rows.filter(accounts::id.eq_any(ids)).select(ACCOUNT_COLUMNS).load(conn).map_err(broken)?;
         found.extend(rows.into_iter().map(Account::from));
     }
     let hold_ids: BTreeSet<&str> = fresh().flat_map(|e| e.holds.iter().map(|h| h.hold.as_str())).collect();
@@ -280,8 +289,19 @@ impl Bulk for EntryRow<'_> {
     type Table = entries::table;
     const TABLE: &'static str = "entries";
     const COLUMNS: &'static [&'static str] = &[
-        "number", "seal", "kind", "basis", "description", "booked_on", "valued_on", "cause_type", "cause_id", "cause_seq",
-        "reverses", "actor", "metadata",
+        "number",
+        "seal",
+        "kind",
+        "basis",
+        "description",
+        "booked_on",
+        "valued_on",
+        "cause_type",
+        "cause_id",
+        "cause_seq",
+        "reverses",
+        "actor",
+        "metadata",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -455,7 +475,13 @@ pub(super) fn write(tx: &mut Tx<'_>, decided: &[Decided<'_>], state: &State) -> 
             }
         }
         for ((movement, held_after), leg) in d.entry.holds.iter().zip(&d.held_after).zip(0..) {
-            hold_rows.push(HoldRow { account: movement.account.0, entry: d.number, leg, movement, held_after: *held_after });
+            hold_rows.push(HoldRow {
+                account: movement.account.0,
+                entry: d.number,
+                leg,
+                movement,
+                held_after: *held_after,
+            });
         }
     }
     // In the order of the key, so that each page of a leaf's history is visited once.
@@ -637,7 +663,12 @@ pub fn entry(conn: &mut Conn, number: i64) -> Result<EntryView> {
 /// The entry that a cause has made, if it has.
 pub fn entry_by_cause(conn: &mut Conn, cause: &Cause) -> Result<Option<EntryView>> {
     let of_cause = entries::table.filter(entries::cause_type.eq(&cause.kind)).filter(entries::cause_id.eq(&cause.id));
-    let number = of_cause.filter(entries::cause_seq.eq(cause.seq)).select(entries::number).first(conn).optional().map_err(broken)?;
+    let number = of_cause
+        .filter(entries::cause_seq.eq(cause.seq))
+        .select(entries::number)
+        .first(conn)
+        .optional()
+        .map_err(broken)?;
     number.map(|n| entry(conn, n)).transpose()
 }
 
@@ -645,9 +676,14 @@ pub fn entry_by_cause(conn: &mut Conn, cause: &Cause) -> Result<Option<EntryView
 pub fn entries(conn: &mut Conn, first: i64, last: i64) -> Result<Vec<EntryView>> {
     let rows = entries::table.filter(entries::number.between(first, last)).order(entries::number);
     let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
-    let legs = postings::table.filter(postings::entry.between(first, last)).order((postings::entry, postings::leg, postings::account));
+    let legs = postings::table.filter(postings::entry.between(first, last)).order((
+        postings::entry,
+        postings::leg,
+        postings::account,
+    ));
     let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
-    let moves = holds::table.filter(holds::entry.between(first, last)).order((holds::entry, holds::leg, holds::account));
+    let moves =
+        holds::table.filter(holds::entry.between(first, last)).order((holds::entry, holds::leg, holds::account));
     let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
     assemble(conn, rows, legs, moves)
 }
@@ -655,7 +691,11 @@ pub fn entries(conn: &mut Conn, first: i64, last: i64) -> Result<Vec<EntryView>>
 fn views(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<EntryView>> {
     let rows = entries::table.filter(entries::number.eq_any(numbers)).order(entries::number);
     let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
-    let legs = postings::table.filter(postings::entry.eq_any(numbers)).order((postings::entry, postings::leg, postings::account));
+    let legs = postings::table.filter(postings::entry.eq_any(numbers)).order((
+        postings::entry,
+        postings::leg,
+        postings::account,
+    ));
     let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
     let moves = holds::table.filter(holds::entry.eq_any(numbers)).order((holds::entry, holds::leg, holds::account));
     let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
@@ -663,7 +703,12 @@ fn views(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<EntryView>> {
 }
 
 /// Postings and holds without an entry stay behind; `check` counts them.
-fn assemble(conn: &mut Conn, rows: Vec<StoredEntry>, legs: Vec<PostingView>, moves: Vec<HoldView>) -> Result<Vec<EntryView>> {
+fn assemble(
+    conn: &mut Conn,
+    rows: Vec<StoredEntry>,
+    legs: Vec<PostingView>,
+    moves: Vec<HoldView>,
+) -> Result<Vec<EntryView>> {
     let numbers: BTreeSet<i64> = rows.iter().map(|r| r.seal).collect();
     let (first, last) = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
     let times: HashMap<i64, NaiveDateTime> = seals::table
@@ -700,7 +745,12 @@ fn assemble(conn: &mut Conn, rows: Vec<StoredEntry>, legs: Vec<PostingView>, mov
 }
 
 /// A page of an account's postings, newest first, before an entry number.
-pub fn statement(conn: &mut Conn, account: i64, before_entry: i64, limit: i64) -> Result<Vec<(PostingView, EntryView)>> {
+pub fn statement(
+    conn: &mut Conn,
+    account: i64,
+    before_entry: i64,
+    limit: i64,
+) -> Result<Vec<(PostingView, EntryView)>> {
     let page = postings::table.filter(postings::account.eq(account)).filter(postings::entry.lt(before_entry));
     let page = page.order((postings::entry.desc(), postings::leg.desc())).limit(limit);
     let page: Vec<PostingView> = page.select(PostingView::as_select()).load(conn).map_err(broken)?;

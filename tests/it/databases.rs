@@ -90,8 +90,8 @@ pub fn on_both(test: impl Fn(&TestDb)) {
     }
 }
 
-/// A database with all tables and no rows, made once per process: copying it takes a tenth of migrating anew. It stays
-/// until the server of tests/run is thrown away with everything in it.
+/// A database with all tables and no rows, made once per process: copying it takes as long however many migrations there
+/// come to be. It stays until the server of tests/run is thrown away with everything in it.
 fn template() -> &'static str {
     static TEMPLATE: OnceLock<String> = OnceLock::new();
     TEMPLATE.get_or_init(|| {

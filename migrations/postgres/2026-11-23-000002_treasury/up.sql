@@ -146,6 +146,7 @@ CREATE TABLE lines (
     code                 TEXT COLLATE "C",
     counterparty_name    TEXT COLLATE "C",
     counterparty_account TEXT COLLATE "C",
+    ultimate_name        TEXT COLLATE "C",
     own_account          TEXT COLLATE "C",
     creditor_reference   TEXT COLLATE "C",
     remittance           TEXT COLLATE "C",

@@ -146,6 +146,7 @@ CREATE TABLE lines (
     code                 TEXT,
     counterparty_name    TEXT,
     counterparty_account TEXT,
+    ultimate_name        TEXT,
     own_account          TEXT,
     creditor_reference   TEXT,
     remittance           TEXT,

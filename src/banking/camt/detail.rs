@@ -35,7 +35,9 @@ impl Code {
 
     /// `PMNT/RCDT/ESCT`, else the bank's own.
     pub(super) fn text(&self) -> Option<String> {
-        let Some(domain) = &self.domain else { return self.proprietary.clone() };
+        let Some(domain) = &self.domain else {
+            return self.proprietary.clone();
+        };
         let parts = [Some(domain.as_str()), self.family.as_deref(), self.sub_family.as_deref()];
         Some(parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
     }
@@ -100,7 +102,9 @@ impl Side {
         match path {
             [Tag::Nm] | [Tag::Pty, Tag::Nm] => self.name = named(text),
             // A bank as a party has no name of its own in the usual place.
-            [Tag::Agt, Tag::FinInstnId, Tag::Nm | Tag::BIC | Tag::BICFI] if self.name.is_none() => self.name = named(text),
+            [Tag::Agt, Tag::FinInstnId, Tag::Nm | Tag::BIC | Tag::BICFI] if self.name.is_none() => {
+                self.name = named(text)
+            }
             _ => {}
         }
     }
@@ -108,7 +112,9 @@ impl Side {
     fn take_account(&mut self, path: &[Tag], text: &str) {
         match path {
             [Tag::Id, Tag::IBAN] => self.account = value::compact(text),
-            [Tag::Id, Tag::BBAN | Tag::UPIC] | [Tag::Id, Tag::Othr | Tag::PrtryAcct, Tag::Id] if self.account.is_none() => {
+            [Tag::Id, Tag::BBAN | Tag::UPIC] | [Tag::Id, Tag::Othr | Tag::PrtryAcct, Tag::Id]
+                if self.account.is_none() =>
+            {
                 self.account = value::compact(text);
             }
             _ => {}
@@ -124,6 +130,16 @@ impl Side {
 
 fn named(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What the line says that decides about its details.
+pub(super) struct Context<'a> {
+    pub(super) currency: Currency,
+    pub(super) direction: Direction,
+    pub(super) code: Option<&'a str>,
+    pub(super) reversal: bool,
+    /// The account of the statement.
+    pub(super) account: Option<&'a str>,
 }
 
 /// A `TxDtls` that is being read.
@@ -194,23 +210,24 @@ impl DetailDraft {
         self.remittance_is_full = text.chars().count() >= FULL;
     }
 
-    pub(super) fn end(mut self, currency: Currency, line: Direction, code: Option<&str>, own: Option<&str>) -> Detail {
-        let direction = self.detail.direction.unwrap_or(line);
+    pub(super) fn end(mut self, line: &Context) -> Detail {
+        let direction = self.detail.direction.unwrap_or(line.direction);
         let in_account_currency = |amount: Option<Amount>| match amount {
-            Some(Ok((minor, own))) if own == currency => Some(minor),
+            Some(Ok((minor, currency))) if currency == line.currency => Some(minor),
             _ => None,
         };
         let amounts = [self.amount, self.transaction_amount, self.instructed_amount];
         let mut detail = self.detail;
         detail.amount = amounts.into_iter().find_map(in_account_currency);
-        detail.charges = self.charges.total(currency);
+        detail.charges = self.charges.total(line.currency);
         detail.remittance = detail.remittance.filter(|text| !text.is_empty());
         let own_code = self.code.text();
-        let comes_back = detail.return_reason.is_some() || is_return_code(own_code.as_deref().or(code));
+        let is_return = detail.return_reason.is_some() || is_return_code(own_code.as_deref().or(line.code));
+        let comes_back = is_return || line.reversal;
         let natural_other_is_debtor = direction == Direction::Credit;
         // On what comes back the parties keep the roles of the original payment, so the other party stands on the other
         // side; yet many banks then name only the other party, on either side, and some turn the roles round.
-        let is_ours = |side: &Side| own.is_some() && side.account.as_deref() == own;
+        let is_ours = |side: &Side| side.account.is_some() && side.account.as_deref() == line.account;
         let other_is_debtor = if !comes_back {
             natural_other_is_debtor
         } else if is_ours(&self.debtor) != is_ours(&self.creditor) {
@@ -220,8 +237,11 @@ impl DetailDraft {
         } else {
             !natural_other_is_debtor
         };
-        let (other, ours) =
-            if other_is_debtor { (&mut self.debtor, &mut self.creditor) } else { (&mut self.creditor, &mut self.debtor) };
+        let (other, ours) = if other_is_debtor {
+            (&mut self.debtor, &mut self.creditor)
+        } else {
+            (&mut self.creditor, &mut self.debtor)
+        };
         detail.counterparty_name = other.name.take();
         detail.counterparty_account = other.account.take();
         detail.counterparty_bank = other.bank.iter_mut().find_map(Option::take);
@@ -232,7 +252,7 @@ impl DetailDraft {
 }
 
 /// Whether a bank transaction code says that money comes back: returned transfers, unpaid and reversed direct debits.
-fn is_return_code(code: Option<&str>) -> bool {
+pub(in crate::banking) fn is_return_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     matches!(code.rsplit('/').next(), Some("RRTN" | "ARET" | "UPDD" | "PRDD"))
 }

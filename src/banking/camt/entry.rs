@@ -3,7 +3,7 @@
 //! The elements of an entry are read in any order; only at its end are they weighed, so that everything that is wrong with
 //! it is told at once.
 
-use super::detail::{Charges, Code, DetailDraft};
+use super::detail::{Charges, Code, Context, DetailDraft};
 use super::tag::Tag;
 use super::value::{self, Amount, CurrencyMark};
 use crate::banking::{Direction, Line, Problem, Severity, Status};
@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 
 /// How many details one entry may have. Real batches have up to tens of thousands; without a bound one entry could fill
 /// the memory.
-pub(super) const DETAIL_LIMIT: usize = 100_000;
+pub(super) const DETAIL_LIMIT: usize = 50_000;
 
 /// An entry that is being read.
 #[derive(Debug)]
@@ -71,10 +71,13 @@ impl Draft {
         }
     }
 
-    /// A `TxDtls` begins; `false` when there are too many.
-    pub(super) fn begin_detail(&mut self) -> bool {
+    /// A `TxDtls` begins; an error when there are too many.
+    pub(super) fn begin_detail(&mut self) -> Result<(), String> {
+        if self.details.len() >= DETAIL_LIMIT {
+            return Err(format!("an entry has more than {DETAIL_LIMIT} details"));
+        }
         self.details.push(DetailDraft::new(self.batch.clone()));
-        self.details.len() <= DETAIL_LIMIT
+        Ok(())
     }
 
     /// Takes a value below `Ntry`.
@@ -91,18 +94,16 @@ impl Draft {
                 self.direction_text = Some(text.to_owned());
             }
             [Tag::RvslInd] => self.reversal = value::yes(text),
-            [Tag::Sts] | [Tag::Sts, Tag::Cd | Tag::Prtry] => {
-                if !text.is_empty() {
-                    self.status = Some(text.to_owned());
-                }
-            }
+            [Tag::Sts] | [Tag::Sts, Tag::Cd | Tag::Prtry] if !text.is_empty() => self.status = Some(text.to_owned()),
             [Tag::BookgDt] | [Tag::BookgDt, Tag::Dt | Tag::DtTm] => set_day(&mut self.booked, text),
             [Tag::ValDt] | [Tag::ValDt, Tag::Dt | Tag::DtTm] => set_day(&mut self.valued, text),
             [Tag::NtryRef] => self.reference = value::reference(text),
             [Tag::AcctSvcrRef] => self.bank_ref = value::reference(text),
             [Tag::BkTxCd, rest @ ..] => self.code.take(rest, text),
             [Tag::Chrgs, rest @ ..] => self.charges.take(rest, text, mark),
-            [Tag::NtryDtls, Tag::Btch, Tag::PmtInfId] | [Tag::Btch, Tag::PmtInfId] => self.batch = value::reference(text),
+            [Tag::NtryDtls, Tag::Btch, Tag::PmtInfId] | [Tag::Btch, Tag::PmtInfId] => {
+                self.batch = value::reference(text)
+            }
             [Tag::AddtlNtryInf] => self.info = (!text.is_empty()).then(|| text.to_owned()),
             _ => {}
         }
@@ -169,7 +170,10 @@ impl Draft {
             Some("PDNG" | "FUTR") => Status::Pending,
             Some("INFO") => Status::Info,
             Some(other) => {
-                let text = format!("the status \"{}\" is not known; the entry is shown and not booked", value::shortened(other));
+                let text = format!(
+                    "the status \"{}\" is not known; the entry is shown and not booked",
+                    value::shortened(other)
+                );
                 tell("Sts", text, Severity::Note);
                 Status::Info
             }
@@ -212,7 +216,7 @@ impl Draft {
     ) -> Line {
         let only = self.details.len() <= 1;
         if self.details.is_empty() {
-            self.begin_detail();
+            self.details.push(DetailDraft::new(self.batch.take()));
         }
         let code = self.code.text().or_else(|| self.details.first().and_then(|d| d.code.text()));
         let bank_ref = self.bank_ref.or_else(|| match self.details.as_slice() {
@@ -220,9 +224,11 @@ impl Draft {
             _ => None,
         });
         let charges = self.charges.total(currency);
+        let context =
+            Context { currency, direction, code: code.as_deref(), reversal: self.reversal, account: around.account };
         let mut details = Vec::with_capacity(self.details.len());
         for draft in self.details {
-            let mut detail = draft.end(currency, direction, code.as_deref(), around.account);
+            let mut detail = draft.end(&context);
             if only {
                 detail.amount = detail.amount.or(Some(amount));
                 detail.charges = detail.charges.or(charges);

@@ -118,7 +118,9 @@ impl Draft {
             [Tag::Acct, Tag::Id, rest @ ..] if names_account(rest) => self.other_account = value::compact(text),
             [Tag::Acct, Tag::Ccy] => match text.parse() {
                 Ok(currency) => head.currency = Some(currency),
-                Err(_) => return Some(self.problem("Acct, Ccy", format!("\"{text}\" is no currency"), Severity::Grave)),
+                Err(_) => {
+                    return Some(self.problem("Acct, Ccy", format!("\"{text}\" is no currency"), Severity::Grave));
+                }
             },
             [Tag::Acct, Tag::Svcr, Tag::FinInstnId, rest @ ..] => {
                 if let Some(slot) = servicer_rank(rest).and_then(|rank| self.servicers.get_mut(rank)) {

@@ -5,6 +5,7 @@ macro_rules! tags {
     ($($name:ident)*) => {
         /// A local element name; [`Tag::Other`] for every name that nothing is taken from.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(clippy::upper_case_acronyms, reason = "they are the names of the elements")]
         pub(super) enum Tag {
             Other,
             $($name,)*

@@ -105,7 +105,9 @@ mod tests {
     #[test]
     fn decimals_are_those_of_xml_schema() {
         let known = CurrencyMark::Known(eur());
-        for (text, minor) in [("12.5", 1250), (".5", 50), ("5.", 500), ("+5", 500), ("0", 0), ("18.150", 1815), ("007", 700)] {
+        for (text, minor) in
+            [("12.5", 1250), (".5", 50), ("5.", 500), ("+5", 500), ("0", 0), ("18.150", 1815), ("007", 700)]
+        {
             assert_eq!(amount(text, &known), Ok((Minor(minor), eur())), "{text}");
         }
         for text in ["", ".", "-5", "1,00", "1e3", "12.345", "+-5", "++5"] {

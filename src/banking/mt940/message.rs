@@ -2,12 +2,14 @@
 
 use super::field::{self, Account};
 use super::narrative::{self, Story};
+use super::value;
+use super::{FIELD_LIMIT, Field};
 use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Severity, Status};
 use crate::money::Currency;
 use std::collections::VecDeque;
 
 /// How many entries wait for a currency that only the closing balance gives.
-const WAITING_LIMIT: usize = 10_000;
+const WAITING_LIMIT: usize = 1000;
 
 /// A message that is being read.
 #[derive(Debug)]
@@ -39,6 +41,9 @@ struct EntryFields {
     line: u64,
     booked: Vec<String>,
     story: Vec<String>,
+    /// Bytes of the narratives.
+    size: usize,
+    overlong: bool,
 }
 
 impl Draft {
@@ -77,18 +82,23 @@ impl Draft {
     }
 
     /// Takes a field.
-    pub(super) fn take(&mut self, tag: &str, line: u64, lines: Vec<String>, ready: &mut VecDeque<Event>) {
+    pub(super) fn take(&mut self, field: Field, ready: &mut VecDeque<Event>) {
+        let Field { tag, line, lines, size, overlong } = field;
         let first = lines.first().map_or("", |line| line.trim()).to_owned();
         match tag {
             "61" => {
                 self.end_entry(ready);
-                self.entry = Some(EntryFields { line, booked: lines, story: Vec::new() });
+                self.entry = Some(EntryFields { line, booked: lines, story: Vec::new(), size: 0, overlong });
                 return;
             }
             // A narrative behind a balance is the statement's.
             "86" => {
                 if let Some(entry) = &mut self.entry {
-                    entry.story.extend(lines);
+                    entry.size += size;
+                    entry.overlong |= overlong || entry.size > FIELD_LIMIT;
+                    if entry.size <= FIELD_LIMIT {
+                        entry.story.extend(lines);
+                    }
                 }
                 return;
             }
@@ -110,13 +120,7 @@ impl Draft {
         }
     }
 
-    fn take_balance(
-        &mut self,
-        tag: &str,
-        line: u64,
-        text: &str,
-        ready: &mut VecDeque<Event>,
-    ) -> Option<Balance> {
+    fn take_balance(&mut self, tag: &str, line: u64, text: &str, ready: &mut VecDeque<Event>) -> Option<Balance> {
         match field::balance(text, tag.ends_with('M')) {
             Ok((balance, note)) => {
                 if let Some(note) = note {
@@ -126,7 +130,7 @@ impl Draft {
                 Some(balance)
             }
             Err(problem) => {
-                let text = format!("the balance \"{}\" cannot be read: {problem}", field::shortened(text));
+                let text = format!("the balance \"{}\" cannot be read: {problem}", value::shortened(text));
                 self.tell(line, tag, text, Severity::Quarantine, ready);
                 None
             }
@@ -165,6 +169,9 @@ impl Draft {
             Ok(read) => read,
             Err(problem) => return tell(problem, Severity::Grave),
         };
+        if entry.overlong {
+            tell("the text of the entry is too long; its end was left out".to_owned(), Severity::Note);
+        }
         for note in &read.notes {
             tell(note.clone(), Severity::Note);
         }
@@ -266,7 +273,13 @@ impl Draft {
         if unread > 0 {
             self.foot.line_count += u64::try_from(unread).unwrap_or(u64::MAX);
             let at = self.line;
-            self.tell(at, "61", format!("{unread} entries have no currency"), Severity::Grave, ready);
+            self.tell(
+                at,
+                "61",
+                format!("{unread} lines cannot be read, since no currency is known"),
+                Severity::Grave,
+                ready,
+            );
         }
         if self.too_many {
             let text = format!("more than {WAITING_LIMIT} entries stand before any currency");

@@ -1,0 +1,12 @@
+//! I6 and I8: every posting on a master comes from one line, and every line is routed or waits in suspense.
+
+use super::store;
+use crate::db::Db;
+use crate::error::Result;
+use crate::ledger::check::Violation;
+
+/// Lines, routes and the journal say the same.
+pub fn check(db: &Db) -> Result<Vec<Violation>> {
+    let found = db.read(store::unsound)?;
+    Ok(found.into_iter().map(|(invariant, what)| Violation::new(invariant, what)).collect())
+}

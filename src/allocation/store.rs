@@ -1,0 +1,307 @@
+//! The SQL of routes and rules.
+
+use super::place::{Decision, Leaf, Placer};
+use super::rules::{Rule, RuleFile, RuleSet};
+use crate::db::bulk::{self, Bulk, Cells, Moment};
+use crate::db::schema::{accounts, masters, routes, rules as rules_table, sub_accounts};
+use crate::db::{Conn, Tx, broken};
+use crate::error::{Error, Result};
+use crate::ledger::AccountId;
+use crate::time::stored;
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::prelude::{
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
+use diesel::sql_types::{BigInt, Date, Nullable, Text};
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
+use std::collections::HashMap;
+
+/// A route, as it is read back.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = routes)]
+#[expect(missing_docs, reason = "the migration says what each column is")]
+pub struct RouteRow {
+    pub line: String,
+    pub seq: i64,
+    pub entry: i64,
+    pub evidence: String,
+    pub rule: Option<String>,
+    pub version: Option<i64>,
+    pub matched: String,
+    pub sentence: String,
+    pub shares: String,
+    pub suspense: bool,
+    pub decided_by: String,
+    pub decided_at: NaiveDateTime,
+}
+
+impl RouteRow {
+    /// The postings on the shares of the master, debit positive.
+    pub fn shares(&self) -> Result<Vec<(AccountId, i64)>> {
+        let pairs: Vec<(i64, i64)> = serde_json::from_str(&self.shares)
+            .map_err(|e| Error::Broken(format!("route {} of line {}: {e}", self.seq, self.line)))?;
+        Ok(pairs.into_iter().map(|(account, amount)| (AccountId(account), amount)).collect())
+    }
+}
+
+/// A version of a rule, as it is stored.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = rules_table, treat_none_as_default_value = false)]
+#[expect(missing_docs, reason = "the migration says what each column is")]
+pub struct RuleRow {
+    pub code: String,
+    pub version: i64,
+    pub priority: i64,
+    pub state: String,
+    pub definition: String,
+    pub made_by: String,
+    pub made_at: NaiveDateTime,
+}
+
+/// A line that waits in suspense, and why.
+#[derive(Debug, Clone, QueryableByName, serde::Serialize)]
+#[expect(missing_docs, reason = "the columns of lines and routes")]
+pub struct Waiting {
+    #[diesel(sql_type = Text)]
+    pub line: String,
+    #[diesel(sql_type = Text)]
+    pub master: String,
+    #[diesel(sql_type = Text)]
+    pub currency: String,
+    #[diesel(sql_type = Date)]
+    pub booked_on: NaiveDate,
+    #[diesel(sql_type = BigInt)]
+    #[serde(skip)]
+    pub minor: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub counterparty: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub remittance: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub why: String,
+}
+
+/// A route about to be stored.
+pub(super) struct NewRoute {
+    pub(super) line: String,
+    pub(super) seq: i64,
+    pub(super) entry: i64,
+    pub(super) decision: Decision,
+}
+
+/// The newest version of each rule that is in force, in the order in which they are tried.
+pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
+    let all = rules_table::table.select(RuleRow::as_select()).order((rules_table::code, rules_table::version));
+    let all: Vec<RuleRow> = all.load(conn).map_err(broken)?;
+    let mut newest: Vec<RuleRow> = Vec::with_capacity(all.len());
+    for row in all {
+        match newest.last_mut() {
+            Some(last) if last.code == row.code => *last = row,
+            _ => newest.push(row),
+        }
+    }
+    newest.retain(|r| r.state == "active");
+    newest.sort_by(|a, b| (a.priority, &a.code).cmp(&(b.priority, &b.code)));
+    Ok(newest)
+}
+
+pub(super) fn rule_of(row: &RuleRow) -> Result<Rule> {
+    let file: RuleFile = serde_json::from_str(&row.definition)
+        .map_err(|e| Error::Broken(format!("rule {} v{}: {e}", row.code, row.version)))?;
+    Ok(Rule::new(file, row.version))
+}
+
+pub(super) fn insert_rule(tx: &mut Tx<'_>, code: &str, version: i64, priority: i64, definition: &str) -> Result<()> {
+    let row = RuleRow {
+        code: code.to_owned(),
+        version,
+        priority,
+        state: "active".to_owned(),
+        definition: definition.to_owned(),
+        made_by: tx.actor().to_string(),
+        made_at: stored(tx.now()),
+    };
+    insert_into(rules_table::table).values(&row).execute(tx.conn()).map_err(broken)?;
+    Ok(())
+}
+
+/// What decides on the lines of a master.
+pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
+    let columns = (
+        masters::code,
+        masters::currency,
+        masters::account,
+        masters::suspense,
+        masters::account_number,
+        masters::cut_over_on,
+    );
+    let (code, currency, account, suspense, own_number, cut_over_on): (String, String, i64, i64, String, NaiveDate) =
+        masters::table.find(master).select(columns).first(conn).map_err(broken)?;
+    let leaves = sub_accounts::table.inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)));
+    let leaves = leaves.filter(sub_accounts::master.eq(master)).order(sub_accounts::code);
+    let rows: Vec<(String, Option<String>, i64, String)> = leaves
+        .select((sub_accounts::code, sub_accounts::virtual_number, accounts::id, accounts::state))
+        .load(conn)
+        .map_err(broken)?;
+    let mut placer = Placer {
+        master: code,
+        currency: currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?,
+        account: AccountId(account),
+        suspense: AccountId(suspense),
+        own_number,
+        cut_over_on,
+        by_number: HashMap::with_capacity(rows.len()),
+        by_code: HashMap::with_capacity(rows.len()),
+        leaves: Vec::with_capacity(rows.len()),
+        rules: RuleSet::compile(rules(conn)?.iter().map(rule_of).collect::<Result<_>>()?).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Error::Broken(format!("the stored rules cannot be used: {}", problems.join("; ")))
+        })?,
+    };
+    for ((code, number, account, state), place) in rows.into_iter().zip(0usize..) {
+        if let Some(number) = number {
+            placer.by_number.insert(crate::chart::numbers::normalise(&number), place);
+        }
+        placer.by_code.insert(code.clone(), place);
+        placer.leaves.push(Leaf { account: AccountId(account), code, closed: state == "closed" });
+    }
+    Ok(placer)
+}
+
+/// The account of a leaf if it belongs to this master, and the master's code.
+pub(super) fn leaf_of_master(conn: &mut Conn, master: &str, leaf: &str) -> Result<(Option<AccountId>, String)> {
+    let code: String = masters::table.find(master).select(masters::code).first(conn).map_err(broken)?;
+    let found = sub_accounts::table.filter(sub_accounts::master.eq(master)).filter(sub_accounts::code.eq(leaf));
+    let account: Option<Option<i64>> = found.select(sub_accounts::account).first(conn).optional().map_err(broken)?;
+    Ok((account.flatten().map(AccountId), code))
+}
+
+struct StoredRoute<'a> {
+    new: &'a NewRoute,
+    version: Option<i64>,
+    matched: String,
+    shares: String,
+    suspense: i64,
+    decided_by: &'a str,
+    decided_at: &'a Moment,
+}
+
+impl Bulk for StoredRoute<'_> {
+    type Table = routes::table;
+    const TABLE: &'static str = "routes";
+    const COLUMNS: &'static [&'static str] = &[
+        "line",
+        "seq",
+        "entry",
+        "evidence",
+        "rule",
+        "version",
+        "matched",
+        "sentence",
+        "shares",
+        "suspense",
+        "decided_by",
+        "decided_at",
+    ];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        let decision = &self.new.decision;
+        c.text(&self.new.line)?;
+        c.int(&self.new.seq)?;
+        c.int(&self.new.entry)?;
+        c.text(decision.evidence.as_str())?;
+        c.maybe_text(decision.rule.as_ref().map(|(code, _)| code.as_str()))?;
+        c.maybe_int(&self.version)?;
+        c.text(&self.matched)?;
+        c.text(&decision.sentence)?;
+        c.text(&self.shares)?;
+        c.flag(&self.suspense)?;
+        c.text(self.decided_by)?;
+        c.moment(self.decided_at)
+    }
+}
+
+pub(super) fn insert_routes(tx: &mut Tx<'_>, new: &[NewRoute]) -> Result<()> {
+    let decided_by = tx.actor().to_string();
+    let decided_at = Moment::from(stored(tx.now()));
+    let json = |value: serde_json::Result<String>| value.map_err(|e| Error::Broken(e.to_string()));
+    let mut rows = Vec::with_capacity(new.len());
+    for route in new {
+        let shares: Vec<(i64, i64)> = route.decision.shares.iter().map(|(a, m)| (a.0, *m)).collect();
+        rows.push(StoredRoute {
+            new: route,
+            version: route.decision.rule.as_ref().map(|(_, version)| *version),
+            matched: json(serde_json::to_string(&route.decision.matched))?,
+            shares: json(serde_json::to_string(&shares))?,
+            suspense: i64::from(route.decision.suspense),
+            decided_by: &decided_by,
+            decided_at: &decided_at,
+        });
+    }
+    bulk::insert(tx.conn(), &rows)
+}
+
+/// The routes of a line, oldest first; the last is in force.
+pub fn routes_of(conn: &mut Conn, line: &str) -> Result<Vec<RouteRow>> {
+    let all = routes::table.filter(routes::line.eq(line)).order(routes::seq);
+    all.select(RouteRow::as_select()).load(conn).map_err(broken)
+}
+
+/// The lines that wait in suspense, largest amount first within each master.
+pub fn waiting(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
+    let sql = "SELECT l.id AS line, m.code AS master, m.currency AS currency, l.booked_on AS booked_on, l.amount AS minor, \
+               l.counterparty_name AS counterparty, l.remittance AS remittance, r.sentence AS why \
+               FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
+               WHERE r.suspense AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq) \
+               AND ($1 IS NULL OR m.code = $1) ORDER BY m.code, abs(l.amount) DESC, l.id";
+    sql_query(sql).bind::<Nullable<Text>, _>(master).load(conn).map_err(broken)
+}
+
+#[derive(QueryableByName)]
+struct Finding {
+    #[diesel(sql_type = Text)]
+    what: String,
+}
+
+/// Lines, routes and entries that do not belong together: for `check`.
+pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
+    let mut found = Vec::new();
+    // Each pair of texts: the invariant, and a query that gives what breaks it.
+    let queries = [
+        (
+            "I8",
+            "SELECT 'line ' || l.id || ' is posted, but has no route' AS what FROM lines l \
+                LEFT JOIN routes r ON r.line = l.id AND r.seq = 0 WHERE l.posting = 'posted' AND r.line IS NULL LIMIT 100",
+        ),
+        (
+            "I6",
+            "SELECT 'line ' || l.id || ' is not what entry ' || r.entry || ' posts on its master' AS what \
+                FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
+                LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry \
+                WHERE r.seq = 0 AND (p.amount IS NULL OR p.amount <> l.amount) LIMIT 100",
+        ),
+        (
+            "I6",
+            "SELECT 'entry ' || e.number || ' posts on a master without a line' AS what \
+                FROM masters m JOIN postings p ON p.account = m.account JOIN entries e ON e.number = p.entry \
+                LEFT JOIN routes r ON e.cause_type = 'line' AND r.line = e.cause_id AND r.seq = 0 AND r.entry = e.number \
+                WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100",
+        ),
+        (
+            "I8",
+            "SELECT 'the suspense of ' || m.code || ' is ' || (b.debits - b.credits) || ', but its waiting lines sum to ' || \
+                COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line WHERE l.master = m.id AND r.suspense \
+                AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) || ' (and its opening)' AS what \
+                FROM masters m JOIN balances b ON b.account = m.suspense \
+                WHERE b.debits - b.credits <> COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line \
+                WHERE l.master = m.id AND r.suspense AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) \
+                + COALESCE((SELECT CAST(SUM(p.amount) AS BIGINT) FROM entries e JOIN postings p ON p.entry = e.number AND p.account = m.suspense \
+                WHERE e.cause_type = 'opening' AND e.cause_id = m.id), 0) LIMIT 100",
+        ),
+    ];
+    for (invariant, sql) in queries {
+        let rows: Vec<Finding> = sql_query(sql).load(conn).map_err(broken)?;
+        found.extend(rows.into_iter().map(|f| (invariant, f.what)));
+    }
+    Ok(found)
+}

@@ -1,0 +1,361 @@
+//! `tributary statement`: look into bank files, take them in, and see what became of them.
+
+use super::table::{grouped, table};
+use super::{Context, print_json};
+use crate::allocation::{self, intake};
+use crate::banking::inspect;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::money::Minor;
+use crate::statements::{self, Remark, StatementRow};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// What is to be done with statements.
+#[derive(Debug, clap::Subcommand)]
+pub enum Statement {
+    /// Parse bank files and print what they say, without a database
+    Inspect {
+        /// Bank files: camt.053 or MT940, recognised by their content
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Take bank files in: every line becomes somebody's money, or waits in suspense
+    Import {
+        /// Bank files, or folders of them
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// List the statements that came, or show one with its lines and where each went
+    Show {
+        /// A statement's id; left out: the newest files and their statements
+        id: Option<String>,
+        /// How many files to list
+        #[arg(long, default_value_t = 20)]
+        limit: i64,
+    },
+}
+
+/// Runs a subcommand.
+pub fn run(context: &Context, command: &Statement) -> Result<()> {
+    match command {
+        Statement::Inspect { files } => inspect_files(context, files),
+        Statement::Import { files } => import(context, files),
+        Statement::Show { id: Some(id), .. } => show(context, id),
+        Statement::Show { id: None, limit } => list(context, *limit),
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| Error::NotFound(format!("cannot open {}: {e}", path.display())))
+}
+
+fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
+    let mut refused = 0;
+    for path in files {
+        let found = inspect::inspect(BufReader::new(open(path)?));
+        refused += usize::from(found.statements.is_empty());
+        if context.json {
+            print_json(&found)?;
+            continue;
+        }
+        println!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
+        let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
+        for s in &found.statements {
+            let text = |t: &Option<String>| t.clone().unwrap_or_default();
+            let figure = |t: &Option<String>| t.as_ref().map(grouped).unwrap_or_default();
+            shown.add_row([
+                text(&s.account),
+                s.currency.unwrap_or_default().to_owned(),
+                text(&s.id),
+                figure(&s.opening),
+                figure(&s.credit_total),
+                figure(&s.debit_total),
+                figure(&s.closing),
+                s.line_count.to_string(),
+            ]);
+        }
+        println!("{shown}");
+        for p in &found.problems {
+            println!("  {}: {}", p.at, p.problem);
+        }
+    }
+    if refused > 0 {
+        return Err(Error::Refused {
+            code: "unreadable_file",
+            message: format!("{refused} of {} files hold no statement that can be read", files.len()),
+        });
+    }
+    Ok(())
+}
+
+fn import(context: &Context, paths: &[PathBuf]) -> Result<()> {
+    let files = files_in(paths)?;
+    let url = context.url()?;
+    let db = context.open_to_write(&url)?;
+    intake::resume(&db, &context.who, &mut |_, _| {})?;
+    let bar = context.progress(0, "lines");
+    let (mut results, mut failed) = (Vec::new(), 0);
+    for path in &files {
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        bar.set_message(name.clone());
+        let open_again = || File::open(path).map(|f| Box::new(f) as Box<dyn Read>);
+        let taken = open(path).and_then(|_| {
+            intake::take_in(&db, &context.who, (&name, "cli"), &open_again, &mut |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            })
+        });
+        let result = match taken {
+            Ok(taken) => taken_json(path, &taken),
+            Err(e @ (Error::Refused { .. } | Error::NotFound(_))) => {
+                json!({ "file": path.display().to_string(), "outcome": "refused", "code": e.code(), "problem": e.to_string() })
+            }
+            // Not this file's fault: the rest would meet it too.
+            Err(e) => return Err(e.within(path.display())),
+        };
+        failed += usize::from(
+            result["outcome"] == "refused" || result["statements"].as_array().is_some_and(|s| s.iter().any(held_back)),
+        );
+        if !context.json {
+            bar.suspend(|| print_taken(&result));
+        }
+        results.push(result);
+    }
+    bar.finish_and_clear();
+    if context.json {
+        print_json(&json!({ "files": results }))?;
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "not_all_taken_in",
+        message: format!("{failed} of {} files were not taken in whole; the reasons stand above", files.len()),
+    })
+}
+
+fn held_back(statement: &Value) -> bool {
+    ["refused", "quarantined", "restated"].iter().any(|s| statement["state"] == *s)
+}
+
+/// The files that are named, and those in folders that are named, by name.
+fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
+        let mut inside = std::fs::read_dir(path)
+            .map_err(failed)?
+            .map(|e| e.map(|e| e.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        inside.sort();
+        files.extend(files_in(&inside)?);
+    }
+    Ok(files)
+}
+
+fn remarks(json: &str) -> Vec<Remark> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+fn taken_json(path: &Path, taken: &intake::TakenIn) -> Value {
+    let statement = |s: &StatementRow| {
+        json!({
+            "id": s.id, "state": s.state, "account": s.account_number, "currency": s.currency, "number": s.number,
+            "closing_on": s.closing_on, "lines": s.line_count, "same_as": s.same_as, "problems": remarks(&s.problems),
+        })
+    };
+    json!({
+        "file": path.display().to_string(),
+        "id": taken.file.id,
+        "outcome": if taken.already { "already_imported" } else { "imported" },
+        "new_lines": taken.new_lines,
+        "known_lines": taken.known_lines,
+        "statements": taken.statements.iter().map(statement).collect::<Vec<_>>(),
+    })
+}
+
+fn print_taken(result: &Value) {
+    let file = result["file"].as_str().unwrap_or_default();
+    match result["outcome"].as_str() {
+        Some("refused") => println!("{file}: refused: {}", result["problem"].as_str().unwrap_or_default()),
+        Some("already_imported") => {
+            println!("{file}: already imported as {}; nothing changed", result["id"].as_str().unwrap_or_default())
+        }
+        _ => println!("{file}: {} new lines, {} known from other files", result["new_lines"], result["known_lines"]),
+    }
+    for s in result["statements"].as_array().into_iter().flatten() {
+        let state = s["state"].as_str().unwrap_or_default();
+        let account = s["account"].as_str().unwrap_or("an account without a number");
+        match state {
+            "posted" | "posting" => {}
+            "already_imported" => {
+                println!("  {account}: already imported as {}", s["same_as"].as_str().unwrap_or_default())
+            }
+            "copy" => println!("  {account}: marked by the bank as a copy; nothing posted"),
+            "restated" => println!(
+                "  {account}: restates {} with other content; nothing posted until a person decides (see `tributary statement show {}`)",
+                s["same_as"].as_str().unwrap_or_default(),
+                s["id"].as_str().unwrap_or_default()
+            ),
+            state => println!("  {account}: {state}; nothing posted"),
+        }
+        for p in s["problems"].as_array().into_iter().flatten().filter(|_| held_back(s)) {
+            println!("    {}: {}", p["at"].as_str().unwrap_or_default(), p["problem"].as_str().unwrap_or_default());
+        }
+    }
+}
+
+fn list(context: &Context, limit: i64) -> Result<()> {
+    let db = context.open_to_read()?;
+    let found = db.read(|conn| {
+        let files = statements::files(conn, limit)?;
+        files.into_iter().map(|f| Ok((statements::statements_of_file(conn, &f.id)?, f))).collect::<Result<Vec<_>>>()
+    })?;
+    if context.json {
+        let all: Vec<Value> = found
+            .iter()
+            .map(|(statements, f)| {
+                json!({
+                    "id": f.id, "name": f.name, "format": f.format, "channel": f.channel, "origin": f.origin, "sha256": f.sha256,
+                    "size": f.size, "received_at": crate::time::rfc3339(crate::time::from_stored(f.received_at)), "state": f.state,
+                    "problems": remarks(&f.problems), "statements": statements.iter().map(statement_json).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        return print_json(&json!({ "files": all }));
+    }
+    let mut shown = table(&["statement", "file", "account", "closing", ">balance", ">lines", "state"]);
+    for (statements, file) in &found {
+        for s in statements {
+            let closing = s.closing_on.map(|d| d.to_string()).unwrap_or_default();
+            let balance = amount(s.closing, s.currency.as_deref());
+            let account = s.account_number.clone().unwrap_or_default();
+            shown.add_row([
+                s.id.clone(),
+                file.name.clone(),
+                account,
+                closing,
+                balance.unwrap_or_default(),
+                s.line_count.to_string(),
+                s.state.clone(),
+            ]);
+        }
+        if statements.is_empty() {
+            let why = remarks(&file.problems).first().map(|r| r.problem.clone()).unwrap_or_default();
+            shown.add_row([
+                String::new(),
+                file.name.clone(),
+                why,
+                String::new(),
+                String::new(),
+                String::new(),
+                file.state.clone(),
+            ]);
+        }
+    }
+    if found.is_empty() {
+        println!("No statement has come yet; `tributary statement import FILE` takes one in.");
+        return Ok(());
+    }
+    println!("{shown}");
+    Ok(())
+}
+
+fn amount(minor: Option<i64>, currency: Option<&str>) -> Option<String> {
+    let currency = currency?.parse().ok()?;
+    minor.map(|m| Minor(m).to_text(currency))
+}
+
+fn statement_json(s: &StatementRow) -> Value {
+    let currency = s.currency.as_deref();
+    json!({
+        "id": s.id, "state": s.state, "account": s.account_number, "currency": s.currency, "format": s.format,
+        "message_id": s.message_id, "statement_id": s.statement_id, "number": s.number, "page": s.page,
+        "opening": amount(s.opening, currency), "opening_on": s.opening_on, "closing": amount(s.closing, currency),
+        "closing_on": s.closing_on, "line_count": s.line_count, "credit_total": amount(Some(s.credit_total), currency),
+        "debit_total": amount(Some(s.debit_total), currency), "same_as": s.same_as, "problems": remarks(&s.problems),
+    })
+}
+
+fn show(context: &Context, id: &str) -> Result<()> {
+    let db = context.open_to_read()?;
+    let (statement, lines, difference) = db.read(|conn| {
+        let statement = statements::statement(conn, id)?;
+        let lines = lines_json(conn, &statement)?;
+        Ok((statement_json(&statement), lines, statement))
+    })?;
+    let difference = match &difference.same_as {
+        Some(other) if difference.state == "restated" => Some(intake::difference(&db, &difference, other)?),
+        _ => None,
+    };
+    if context.json {
+        return print_json(&json!({ "statement": statement, "lines": lines, "difference": difference }));
+    }
+    println!(
+        "statement {id} ({}), account {}",
+        statement["state"].as_str().unwrap_or_default(),
+        text(&statement["account"])
+    );
+    println!(
+        "opening {} on {}, closing {} on {}",
+        text(&statement["opening"]),
+        text(&statement["opening_on"]),
+        text(&statement["closing"]),
+        text(&statement["closing_on"])
+    );
+    for p in statement["problems"].as_array().into_iter().flatten() {
+        println!("  {}: {}", text(&p["at"]), text(&p["problem"]));
+    }
+    if let Some(difference) = &difference {
+        println!("it differs from {}:", text(&statement["same_as"]));
+        for line in difference {
+            println!(
+                "  {} {} {} {}",
+                line.sign,
+                line.day,
+                amount(Some(line.amount), statement["currency"].as_str()).unwrap_or_default(),
+                line.text
+            );
+        }
+    }
+    let mut shown = table(&["line", "booked", "valued", ">amount", "counterparty", "went to", "why"]);
+    for line in &lines {
+        shown.add_row(
+            ["id", "booked_on", "valued_on", "amount", "counterparty_name", "to", "why"].map(|f| text(&line[f])),
+        );
+    }
+    println!("{shown}");
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
+
+fn lines_json(conn: &mut Conn, statement: &StatementRow) -> Result<Vec<Value>> {
+    let currency = statement.currency.as_deref();
+    let codes: std::collections::HashMap<i64, String> =
+        crate::ledger::accounts(conn)?.into_iter().map(|a| (a.id, a.code)).collect();
+    let mut all = Vec::new();
+    for line in statements::lines_of(conn, &statement.id)? {
+        let newest = allocation::routes_of(conn, &line.id)?.pop();
+        let shares = newest.as_ref().map(allocation::RouteRow::shares).transpose()?.unwrap_or_default();
+        let to: Vec<String> =
+            shares.iter().map(|(account, _)| codes.get(&account.0).cloned().unwrap_or_default()).collect();
+        all.push(json!({
+            "id": line.id, "booked_on": line.booked_on, "valued_on": line.valued_on, "amount": amount(Some(line.amount), currency),
+            "reversal": line.reversal, "posting": line.posting, "bank_ref": line.bank_ref, "end_to_end_id": line.end_to_end_id,
+            "counterparty_name": line.counterparty_name, "remittance": line.remittance, "code": line.code, "details": line.detail_count,
+            "to": to.join(", "), "entry": newest.as_ref().map(|r| r.entry), "why": newest.as_ref().map(|r| r.sentence.clone()),
+        }));
+    }
+    Ok(all)
+}

@@ -1,0 +1,14 @@
+//! I9: what was taken in still adds up, line by line.
+
+use super::store;
+use crate::db::Db;
+use crate::error::Result;
+use crate::ledger::check::Violation;
+
+/// Each posted statement's opening plus its stored lines is its closing; each line belongs to a statement.
+pub fn check(db: &Db) -> Result<Vec<Violation>> {
+    let (wrong, orphans) = db.read(store::unsound)?;
+    let wrong = wrong.into_iter().map(|what| Violation::new("I9", what));
+    let orphans = orphans.into_iter().map(|id| Violation::new("I6", format!("line {id} belongs to no statement")));
+    Ok(wrong.chain(orphans).collect())
+}

@@ -1,0 +1,230 @@
+//! Which lines are the same line. Pure.
+//!
+//! A line's identity is its content and its ordinal among equals, never a bank's id alone: banks repeat and renumber those.
+//! A statement lists all bookings of its days, so two statements about one day tell of the same lines: per day and amount the
+//! *larger count* is the truth (equal lines keep their count, a file read twice adds nothing). Statements that continue each
+//! other within a day (pages, a morning and an evening statement) tell of different lines: their counts add up first.
+
+use crate::banking::{Detail, Line};
+use crate::db::seal::{Encoding, sha256};
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Digest of what a line says.
+pub type Identity = [u8; 16];
+
+/// The identity of a line: days, amount, direction, parties, references, text; not the bank's references, which some banks
+/// make anew with each file, and not how anything is spaced or punctuated.
+pub fn identity(line: &Line, booked_on: NaiveDate, valued_on: NaiveDate) -> Identity {
+    let mut e = Encoding::new("line.1");
+    e.text(&booked_on.to_string()).text(&valued_on.to_string()).int(line.signed().0).int(i64::from(line.reversal));
+    let first = line.details.first();
+    let mut part = |of: fn(&Detail) -> Option<&str>| {
+        let text = first.and_then(of).map(folded);
+        e.optional(text.as_deref());
+    };
+    part(|d| d.end_to_end_id.as_deref());
+    part(|d| d.counterparty_account.as_deref());
+    part(|d| d.counterparty_name.as_deref());
+    part(|d| d.own_account.as_deref());
+    part(|d| d.creditor_reference.as_deref());
+    part(|d| d.remittance.as_deref());
+    let digest = sha256(e.as_bytes());
+    let mut identity = [0; 16];
+    identity.copy_from_slice(digest.split_at(16).0);
+    identity
+}
+
+fn folded(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
+}
+
+/// A line of the statement at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incoming {
+    /// Its place in the statement.
+    pub place: u64,
+    /// Booking day.
+    pub day: NaiveDate,
+    /// Signed.
+    pub amount: i64,
+    /// What it says.
+    pub identity: Identity,
+}
+
+/// A line that is stored and that no statement of the present chain has told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: String,
+    /// Booking day.
+    pub day: NaiveDate,
+    /// Signed.
+    pub amount: i64,
+    /// What it said first.
+    pub identity: Identity,
+}
+
+/// Pairs incoming lines with stored ones: first those that say the same, then, per day and amount, those that are left, since
+/// a bank may word a booking differently in another file. What stays unpaired is new. Gives the stored line by place.
+pub fn pair(incoming: &[Incoming], stored: &[Stored]) -> HashMap<u64, String> {
+    let mut by_identity: HashMap<Identity, Vec<&Stored>> = HashMap::new();
+    let mut by_amount: BTreeMap<(NaiveDate, i64), Vec<&Stored>> = BTreeMap::new();
+    // From the end, so that the oldest of equal lines is taken first.
+    for line in stored.iter().rev() {
+        by_identity.entry(line.identity).or_default().push(line);
+        by_amount.entry((line.day, line.amount)).or_default().push(line);
+    }
+    let mut pairs = HashMap::new();
+    let mut taken: HashSet<&str> = HashSet::new();
+    for line in incoming {
+        if let Some(same) = by_identity.get_mut(&line.identity).and_then(Vec::pop) {
+            taken.insert(&same.id);
+            pairs.insert(line.place, same.id.clone());
+        }
+    }
+    for line in incoming.iter().filter(|l| !pairs.contains_key(&l.place)).collect::<Vec<_>>() {
+        let Some(left) = by_amount.get_mut(&(line.day, line.amount)) else { continue };
+        while let Some(other) = left.pop() {
+            if taken.insert(&other.id) {
+                pairs.insert(line.place, other.id.clone());
+                break;
+            }
+        }
+    }
+    pairs
+}
+
+/// What tells whether one statement continues another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    /// The statement's row.
+    pub id: String,
+    /// The bank's id of it.
+    pub statement_id: Option<String>,
+    /// The bank's number of it.
+    pub number: Option<i64>,
+    /// Page.
+    pub page: Option<i64>,
+    /// Opening balance, and whether it is carried between pages.
+    pub opening: Option<(i64, bool)>,
+    /// Closing balance, likewise.
+    pub closing: Option<(i64, bool)>,
+    /// The day of its closing balance.
+    pub closing_on: Option<NaiveDate>,
+}
+
+/// Whether `next` begins where `first` ended: equal balances, and numbers or pages that follow each other. Balances alone
+/// would also fit two overlapping files around a day that nets to zero.
+pub fn continues(first: &Link, next: &Link) -> bool {
+    let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else {
+        return false;
+    };
+    if closing != opening {
+        return false;
+    }
+    let follows = |a: Option<i64>, b: Option<i64>| matches!((a, b), (Some(a), Some(b)) if a.checked_add(1) == Some(b));
+    let same_statement = first.number == next.number && first.statement_id == next.statement_id;
+    if closing_carried || opening_carried {
+        return closing_carried && opening_carried && (follows(first.page, next.page) || same_statement);
+    }
+    // Banks that number nothing send several statements a day under one number; a day that moved tells them apart.
+    let same_day = first.closing_on.is_some() && first.closing_on == next.closing_on && first.opening != first.closing;
+    follows(first.number, next.number) || (same_statement && (follows(first.page, next.page) || same_day))
+}
+
+/// The statements that `of` continues or that continue it, near or far, `of` itself not included.
+pub fn chain<'a>(of: &Link, others: &'a [Link]) -> Vec<&'a str> {
+    let mut found: Vec<&Link> = Vec::new();
+    let mut edge: Vec<&Link> = vec![of];
+    while let Some(at) = edge.pop() {
+        for other in others {
+            let linked = continues(at, other) || continues(other, at);
+            if linked && other.id != of.id && !found.iter().any(|f| f.id == other.id) {
+                found.push(other);
+                edge.push(other);
+            }
+        }
+    }
+    found.into_iter().map(|l| l.id.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{prop, prop_assert_eq, proptest};
+
+    fn day(d: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, d).unwrap()
+    }
+
+    fn incoming(place: u64, amount: i64, text: u8) -> Incoming {
+        Incoming { place, day: day(2), amount, identity: [text; 16] }
+    }
+
+    fn stored(id: &str, amount: i64, text: u8) -> Stored {
+        Stored { id: id.to_owned(), day: day(2), amount, identity: [text; 16] }
+    }
+
+    #[test]
+    fn the_new_one_of_two_equal_amounts_is_the_one_that_says_something_else() {
+        // A is stored; the complete day lists B first. B is new, A is A.
+        let pairs = pair(&[incoming(0, 100, b'B'), incoming(1, 100, b'A')], &[stored("a", 100, b'A')]);
+        assert_eq!(pairs, HashMap::from([(1, "a".to_owned())]));
+    }
+
+    #[test]
+    fn a_line_that_is_worded_differently_is_still_that_line() {
+        let pairs =
+            pair(&[incoming(0, 100, b'x'), incoming(1, -5, b'y')], &[stored("a", 100, b'A'), stored("b", -6, b'B')]);
+        assert_eq!(pairs, HashMap::from([(0, "a".to_owned())]));
+    }
+
+    #[test]
+    fn statements_continue_each_other_by_number_or_page_and_balance() {
+        let link = |id: &str, number, page, opening, closing| Link {
+            id: id.to_owned(),
+            number,
+            page,
+            opening,
+            closing,
+            ..Link::default()
+        };
+        let morning = link("1", Some(7), None, Some((0, false)), Some((100, false)));
+        let evening = link("2", Some(8), None, Some((100, false)), Some((50, false)));
+        let night = link("3", Some(9), None, Some((50, false)), Some((50, false)));
+        let other = link("4", None, None, Some((100, false)), Some((60, false)));
+        assert!(continues(&morning, &evening) && !continues(&evening, &morning) && !continues(&morning, &other));
+        assert_eq!(chain(&morning, &[other, night, evening.clone()]), ["2", "3"]);
+        let page1 = link("1", Some(7), Some(1), Some((0, false)), Some((100, true)));
+        let page2 = link("2", Some(7), Some(2), Some((100, true)), Some((50, false)));
+        assert!(continues(&page1, &page2) && !continues(&page2, &page1) && !continues(&page1, &evening));
+    }
+
+    proptest! {
+        /// Whatever the order in which files come, each day and amount ends with the largest count that any file lists.
+        #[test]
+        fn counts_do_not_depend_on_the_order_of_files(
+            files in prop::collection::vec(prop::collection::vec((1i64..4, 0u8..3), 0..8), 1..5),
+            order in prop::collection::vec(0usize..100, 5),
+        ) {
+            let run = |files: Vec<&Vec<(i64, u8)>>| {
+                let mut lines: Vec<Stored> = Vec::new();
+                for file in files {
+                    let all: Vec<Incoming> =
+                        file.iter().zip(0..).map(|((amount, text), place)| incoming(place, *amount, *text)).collect();
+                    let pairs = pair(&all, &lines);
+                    for line in all.iter().filter(|l| !pairs.contains_key(&l.place)) {
+                        lines.push(stored(&format!("{}", lines.len()), line.amount, line.identity[0]));
+                    }
+                }
+                let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+                lines.iter().for_each(|l| *counts.entry(l.amount).or_default() += 1);
+                counts
+            };
+            let mut shuffled: Vec<(usize, &Vec<(i64, u8)>)> = files.iter().enumerate().map(|(i, f)| (order[i], f)).collect();
+            shuffled.sort_by_key(|(key, _)| *key);
+            prop_assert_eq!(run(files.iter().collect()), run(shuffled.into_iter().map(|(_, f)| f).collect()));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! All tests of the whole, in one binary: it links once.
+
+mod databases;
+mod formats;
+mod tidy;
