@@ -97,7 +97,7 @@ market = "JP"
 "#;
 
 fn apply(db: &Db, text: &str) -> Result<Applied> {
-    app::apply(db, &who(), TreasuryFile::parse(text)?)
+    app::apply(db, &who(), TreasuryFile::parse(text)?).map(|applied| applied.chart)
 }
 
 fn who() -> Arc<Who> {
