@@ -120,7 +120,7 @@ impl Placer {
             let codes: Vec<&str> = named.iter().filter_map(|p| self.leaves.get(*p)).map(|l| l.code.as_str()).collect();
             return Some(self.wait(
                 line,
-                format!("its virtual account numbers name {} sub-accounts: {}", codes.len(), codes.join(", ")),
+                format!("its virtual account numbers name several sub-accounts: {}", codes.join(", ")),
             ));
         }
         if first.closed {

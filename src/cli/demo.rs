@@ -136,8 +136,9 @@ fn print_waiting(waiting: &[allocation::Waiting]) -> Result<()> {
     Ok(())
 }
 
-/// A reason without the number that it names, so that equal reasons come together.
+/// A reason without the details that differ from line to line, so that equal reasons come together.
 fn reason(why: &str) -> String {
-    let word = |w: &str| if w.chars().filter(char::is_ascii_digit).count() > 5 { "...".to_owned() } else { w.to_owned() };
-    why.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    let word = |w: &str| if w.chars().any(|c| c.is_ascii_digit()) { "...".to_owned() } else { w.to_owned() };
+    let general = why.split(':').next().unwrap_or(why);
+    general.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
