@@ -148,7 +148,7 @@ impl Shown {
             for e in &self.entities {
                 lines.add_row([&e.code, &e.name, &e.country]);
             }
-            say!("{lines}");
+            say!("{lines}\n");
             let mut lines = table(&["bank", "name", "BIC", "country"]);
             for b in &self.banks {
                 lines.add_row([&b.code, &b.name, b.bic.as_deref().unwrap_or("-"), &b.country]);

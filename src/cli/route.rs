@@ -107,6 +107,7 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
         ]);
     }
     say!("{shown}");
-    say!("{} lines wait; `tributary route LINE --to LEAF --reason WHY` places one.", lines.len());
+    let count = if lines.len() == 1 { "1 line waits".to_owned() } else { format!("{} lines wait", lines.len()) };
+    say!("{count}; `tributary route LINE --to LEAF --reason WHY` places one.");
     Ok(())
 }

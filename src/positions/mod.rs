@@ -132,7 +132,9 @@ struct Standing {
 
 impl Standing {
     fn at(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Standing> {
-        let Some(day) = as_of else { return Ok(Standing { then: None }) };
+        let Some(day) = as_of else {
+            return Ok(Standing { then: None });
+        };
         let booked = balances::all_as_of(conn, DayBasis::Booking, day)?;
         // Holds have no booking day; what counts is when they were recorded.
         let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
