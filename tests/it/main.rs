@@ -2,4 +2,5 @@
 
 mod databases;
 mod formats;
+mod scenarios;
 mod tidy;
