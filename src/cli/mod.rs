@@ -86,7 +86,7 @@ impl Context {
     fn url(&self) -> Result<Url> {
         match &self.database {
             Some(url) => url.parse(),
-            None => config::load(self.config.as_deref())?.database_url(),
+            None => config::load(self.config.as_deref())?.database.url.parse(),
         }
     }
 

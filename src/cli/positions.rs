@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
         By::Master => print_totals("product in master", &report.totals_by_master()?),
         By::Leaf => print_leaves(&report),
     }
-    println!();
+    say!("");
     print_masters(&report.masters, args.as_of.unwrap_or_else(|| day_of(SystemClock.now())));
     Ok(())
 }

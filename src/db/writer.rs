@@ -66,13 +66,19 @@ pub enum Fault {
 /// Decides at each point whether something fails.
 pub type Faults = Arc<dyn Fn(FaultPoint) -> Option<Fault> + Send + Sync>;
 
+/// One answer for each item.
+pub type Answers<A> = Vec<Result<A>>;
+
+/// What a hot command does with its items.
+pub type Run<T, A> = fn(&mut Tx<'_>, &[Asked<T>]) -> Result<Answers<A>>;
+
 /// A hot command: many items, each answered on its own, written set-based.
 pub struct Kind<T: 'static, A: 'static> {
     /// For logs and metrics.
     pub name: &'static str,
     /// Runs all items in order; the outer error is a fault of the machine, an inner one the answer to its item. It must not
     /// write anything for an item that it refuses.
-    pub run: fn(&mut Tx<'_>, &[Asked<T>]) -> Result<Vec<Result<A>>>,
+    pub run: Run<T, A>,
 }
 
 /// An item of a hot command and who asks for it.
@@ -106,7 +112,8 @@ trait Work: Send {
 struct Batch<T: 'static, A: 'static> {
     kind: &'static Kind<T, A>,
     asked: Vec<Asked<T>>,
-    callers: Vec<(usize, SyncSender<Result<Vec<Result<A>>>>)>,
+    /// How many of the items are whose.
+    callers: Vec<(usize, SyncSender<Result<Answers<A>>>)>,
     answers: Vec<Result<A>>,
 }
 
@@ -297,7 +304,7 @@ impl Queue {
         kind: &'static Kind<T, A>,
         who: &Arc<Who>,
         items: Vec<T>,
-    ) -> Result<Vec<Result<A>>> {
+    ) -> Result<Answers<A>> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
@@ -336,7 +343,7 @@ impl Queue {
         while let Some(work) = lanes.interactive.pop_front() {
             items += work.items();
             lanes.items[0] = lanes.items[0].saturating_sub(work.items());
-            let left = group.iter_mut().fold(Some(work), |work, earlier| work.and_then(|w| earlier.merge(w)));
+            let left = group.iter_mut().try_fold(work, |work, earlier| earlier.merge(work));
             group.extend(left);
             let next = lanes.interactive.front().map_or(0, |w| w.items());
             if items + next > GROUP_ITEMS {

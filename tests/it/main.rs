@@ -2,6 +2,8 @@
 
 mod chart;
 mod databases;
+mod demo;
 mod formats;
 mod scenarios;
 mod tidy;
+mod tour;

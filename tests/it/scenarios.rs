@@ -108,7 +108,8 @@ fn folder() -> PathBuf {
 
 fn stories() -> Vec<PathBuf> {
     let entries = fs::read_dir(folder()).expect("the folder tests/scenarios").flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "txt")).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "txt")).collect();
     paths.sort();
     paths
 }

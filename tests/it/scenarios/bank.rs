@@ -69,8 +69,7 @@ pub fn route(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let (line, leaf) = (world.line(label)?, world.code(to));
     let reason = step.words.get("reason").unwrap_or_default().to_owned();
     let who = World::who(&step.words);
-    let placed =
-        world.db.write("allocation.reroute", &who, move |tx| allocation::reroute(tx, &line, &leaf, &reason));
+    let placed = world.db.write("allocation.reroute", &who, move |tx| allocation::reroute(tx, &line, &leaf, &reason));
     answer(placed, |_| Outcome::said(format!("placed leaf={to}")))
 }
 
@@ -115,14 +114,17 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
         (Some(account), None) => account.currency,
         (None, None) => return Err("a statement needs master=, or account= and currency=".to_owned()),
     };
-    let number = head.get("account").or(known.map(|a| a.number.as_str())).ok_or("a statement needs account=")?.to_owned();
+    let number =
+        head.get("account").or(known.map(|a| a.number.as_str())).ok_or("a statement needs account=")?.to_owned();
     let page = head.get("page").map(page).transpose()?;
     let last = known.map_or(0, |a| a.statements);
     let following = if page.is_some_and(|(page, _)| page > 1) { last } else { last + 1 };
     let serial = head.get("number").map_or(Ok(following), |n| n.parse().map_err(|_| format!("number={n}")))?;
     let closing_on = day(head, "day")?.unwrap_or(world.today());
     let from = day(head, "from")?.unwrap_or(closing_on);
-    let amount = |key: &str| head.get(key).map(|t| Minor::parse(t, currency).map(|m| m.0).map_err(|e| e.to_string())).transpose();
+    let amount = |key: &str| {
+        head.get(key).map(|t| Minor::parse(t, currency).map(|m| m.0).map_err(|e| e.to_string())).transpose()
+    };
     let opening = amount("opening")?.unwrap_or(known.map_or(0, |a| a.balance));
     let name = name.filter(|n| !["copy", "later"].contains(n)).map_or_else(
         || format!("{}-{serial}{}", master.unwrap_or("other"), page.map_or_else(String::new, |(p, _)| format!("-{p}"))),
@@ -130,7 +132,13 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
     );
     let mut lines = Vec::with_capacity(body.len());
     for (place, words) in (1..).zip(body) {
-        let entry = entry(world, words, currency, closing_on, head.get("format") != Some("camt") && head.get("format").is_some())?;
+        let entry = entry(
+            world,
+            words,
+            currency,
+            closing_on,
+            head.get("format") != Some("camt") && head.get("format").is_some(),
+        )?;
         lines.push((words.get("label").map_or_else(|| format!("{name}.{place}"), str::to_owned), entry));
     }
     let (mut totals, mut closing) = (Totals::default(), opening);
@@ -147,7 +155,9 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
     let declared = closing + amount("wrong")?.unwrap_or(0);
     let balance = |amount, on, carried| Some(Balance { amount: Minor(amount), currency, on, intermediate: carried });
     let statement = Statement {
-        id: head.get("id").map_or_else(|| format!("{}-{serial}", master.unwrap_or("OTHER")).to_uppercase(), str::to_owned),
+        id: head
+            .get("id")
+            .map_or_else(|| format!("{}-{serial}", master.unwrap_or("OTHER")).to_uppercase(), str::to_owned),
         number: serial,
         page,
         created: closing_on.and_hms_opt(18, 0, 0).ok_or("no such time")?,
