@@ -105,6 +105,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    end_quietly_when_nobody_reads();
     let name = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let context = Context { json: cli.json, database: cli.database, config: cli.config, who: Who::operator(&name) };
     match run(&context, &cli.command) {
@@ -114,6 +115,19 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `tributary positions | head`: the reader has enough and closes the pipe. That is no fault of ours to print a trace for;
+/// the exit code still says that not everything was written.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
 }
 
 fn run(context: &Context, command: &Command) -> Result<()> {

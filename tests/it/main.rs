@@ -3,4 +3,5 @@
 mod chart;
 mod databases;
 mod formats;
+mod positions;
 mod tidy;
