@@ -135,13 +135,7 @@ fn lease(db: &Db, who: &Arc<Who>, file: &str, owner: &Owner) -> Result<Option<Jo
 }
 
 /// Posts the lines of an accepted file from its cursor on. Gives how many were new and how many known.
-fn post(
-    db: &Db,
-    who: &Arc<Who>,
-    job: Job,
-    owner: Owner,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<(u64, u64)> {
+fn post(db: &Db, who: &Arc<Who>, job: Job, owner: Owner, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
     let rows = db.read(|conn| statements::statements_of_file(conn, &job.subject))?;
     let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
     let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);

@@ -38,7 +38,8 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
     let url = context.url()?;
     let demo = demo::generate(args.seed);
     let folder = args.files.clone().unwrap_or_else(|| beside(&url));
-    demo.write_to(&folder).map_err(|e| Error::Broken(format!("cannot keep the bank files in {}: {e}", folder.display())))?;
+    demo.write_to(&folder)
+        .map_err(|e| Error::Broken(format!("cannot keep the bank files in {}: {e}", folder.display())))?;
     let clock = Arc::new(SetClock::at(demo.began_at()));
     let (new_lines, changed) = fill(context, &url, args.seed, &demo, &clock)?;
     let db = context.open_to_read()?;
@@ -52,13 +53,17 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
     }
     positions::print(&report, demo.ended_on())?;
     print_waiting(&waiting)?;
-    println!();
+    say!("");
     if changed {
-        println!("{new_lines} bank lines of {} files went into {url}; the files are in {}.", demo.files.len(), folder.display());
+        say!(
+            "{new_lines} bank lines of {} files went into {url}; the files are in {}.",
+            demo.files.len(),
+            folder.display()
+        );
     } else {
-        println!("Nothing changed: {url} has this demo already, and every file was recognised as taken in before.");
+        say!("Nothing changed: {url} has this demo already, and every file was recognised as taken in before.");
     }
-    println!("Next: tributary positions --by leaf; tributary route; tributary statement show; tributary check");
+    say!("Next: tributary positions --by leaf; tributary route; tributary statement show; tributary check");
     Ok(())
 }
 
@@ -118,7 +123,7 @@ fn refuse_other_treasury(db: &Db, url: &Url, file: &TreasuryFile) -> Result<()> 
 /// What waits, by master and reason, the most money first: the lines themselves are in `tributary route`.
 fn print_waiting(waiting: &[allocation::Waiting]) -> Result<()> {
     if waiting.is_empty() {
-        println!("Nothing waits in suspense.");
+        say!("Nothing waits in suspense.");
         return Ok(());
     }
     let mut sums: BTreeMap<(&str, &str, String), (u64, i128)> = BTreeMap::new();
@@ -132,7 +137,7 @@ fn print_waiting(waiting: &[allocation::Waiting]) -> Result<()> {
         let amount = Minor::from_sum(minor).map(|m| grouped(m.to_text(money))).unwrap_or_default();
         shown.add_row([master.to_owned(), lines.to_string(), amount, currency.to_owned(), why]);
     }
-    println!("{shown}");
+    say!("{shown}");
     Ok(())
 }
 

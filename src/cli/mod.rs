@@ -12,6 +12,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Prints a line to standard output. Whoever reads it may stop doing so (`| head`): that ends the program, it is no fault.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::print_line(format_args!($($text)*))
+    };
+}
+
 mod accounts;
 mod bench;
 mod chart;
@@ -105,7 +112,6 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    end_quietly_when_nobody_reads();
     let name = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let context = Context { json: cli.json, database: cli.database, config: cli.config, who: Who::operator(&name) };
     match run(&context, &cli.command) {
@@ -115,19 +121,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// `tributary positions | head`: the reader has enough and closes the pipe. That is no fault of ours to print a trace for;
-/// the exit code still says that not everything was written.
-fn end_quietly_when_nobody_reads() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
-            std::process::exit(1);
-        }
-        usual(panic);
-    }));
 }
 
 fn run(context: &Context, command: &Command) -> Result<()> {
@@ -148,13 +141,20 @@ fn run(context: &Context, command: &Command) -> Result<()> {
 fn report(context: &Context, e: &Error) {
     eprintln!("tributary: {e}");
     if context.json {
-        println!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+        say!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+    }
+}
+
+fn print_line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
     }
 }
 
 /// Prints a document, indented.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Broken(e.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

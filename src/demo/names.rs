@@ -17,43 +17,130 @@ pub(super) struct Party {
 type Region = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 const GERMAN: Region = (
-    &["Brückner", "Haselbach", "Lindqvist", "Vandermeer", "Rosenthal", "Kowalczyk", "Müller & Söhne", "Tiefenbach", "Bellini", "Jansen"],
+    &[
+        "Brückner",
+        "Haselbach",
+        "Lindqvist",
+        "Vandermeer",
+        "Rosenthal",
+        "Kowalczyk",
+        "Müller & Söhne",
+        "Tiefenbach",
+        "Bellini",
+        "Jansen",
+    ],
     &["Media", "Handels", "Sport", "Mode", "Reise", "Spielwaren", "Küchen"],
     &["GmbH", "AG"],
 );
 const FRENCH: Region = (
-    &["Beauchêne", "Delaunay", "Garonne", "Montclair", "Ibarra", "Castellón", "O'Rourke", "Perrault", "Vasseur", "Llorente"],
+    &[
+        "Beauchêne",
+        "Delaunay",
+        "Garonne",
+        "Montclair",
+        "Ibarra",
+        "Castellón",
+        "O'Rourke",
+        "Perrault",
+        "Vasseur",
+        "Llorente",
+    ],
     &["Média", "Cosmétiques", "Voyages", "Librairie", "Mode", "Sports", "Jeux"],
     &["SARL", "SAS"],
 );
 const PLAIN_GERMAN: Region = (
-    &["Oberhuber", "Alpenland", "Nordlund", "Seewald", "Karlsson", "Hofstetter", "Wienerwald", "Sundberg", "Donauer", "Ekstrom"],
+    &[
+        "Oberhuber",
+        "Alpenland",
+        "Nordlund",
+        "Seewald",
+        "Karlsson",
+        "Hofstetter",
+        "Wienerwald",
+        "Sundberg",
+        "Donauer",
+        "Ekstrom",
+    ],
     &["Media", "Handel", "Sport", "Mode", "Reisen", "Spiele", "Moebel"],
     &["GmbH", "AB"],
 );
 const ENGLISH: Region = (
-    &["Ashdown", "Brightwater", "Cedar & Co", "Dunmore", "Eastgate", "Foxglove", "Granite Peak", "Holloway", "Ironbridge", "Juniper"],
+    &[
+        "Ashdown",
+        "Brightwater",
+        "Cedar & Co",
+        "Dunmore",
+        "Eastgate",
+        "Foxglove",
+        "Granite Peak",
+        "Holloway",
+        "Ironbridge",
+        "Juniper",
+    ],
     &["Media", "Outfitters", "Beauty", "Travel", "Games", "Kitchens", "Apparel"],
     &["Ltd", "LLC"],
 );
 const BRAZILIAN: Region = (
-    &["Araújo", "Boa Vista", "Cachoeira", "Dourado", "Esperança", "Figueira", "Guanabara", "Horizonte", "Ipanema", "Jacarandá"],
+    &[
+        "Araújo",
+        "Boa Vista",
+        "Cachoeira",
+        "Dourado",
+        "Esperança",
+        "Figueira",
+        "Guanabara",
+        "Horizonte",
+        "Ipanema",
+        "Jacarandá",
+    ],
     &["Mídia", "Comércio", "Esportes", "Moda", "Viagens", "Jogos", "Cosméticos"],
     &["Ltda", "SA"],
 );
 const JAPANESE: Region = (
-    &["Aoyama", "Fujimori", "Hanabira", "Kazehaya", "Minamoto", "Nagisa", "Otowa", "Shirakawa", "Tachibana", "Yamabuki"],
+    &[
+        "Aoyama",
+        "Fujimori",
+        "Hanabira",
+        "Kazehaya",
+        "Minamoto",
+        "Nagisa",
+        "Otowa",
+        "Shirakawa",
+        "Tachibana",
+        "Yamabuki",
+    ],
     &["Media", "Shoji", "Sports", "Apparel", "Travel", "Games", "Foods"],
     &["KK", "GK"],
 );
 const ASIAN: Region = (
-    &["Bintang", "Chaophraya", "Damai", "Golden Lotus", "Hanoi Star", "Jaya", "Keppel Hill", "Lion Rock", "Merlion", "Seoul Bridge"],
+    &[
+        "Bintang",
+        "Chaophraya",
+        "Damai",
+        "Golden Lotus",
+        "Hanoi Star",
+        "Jaya",
+        "Keppel Hill",
+        "Lion Rock",
+        "Merlion",
+        "Seoul Bridge",
+    ],
     &["Media", "Trading", "Beauty", "Travel", "Games", "Foods", "Fashion"],
     &["Pte Ltd", "Co Ltd"],
 );
 const CHINESE: Region = (
-    &["Beijing Huayun", "Chengdu Jinxi", "Guangzhou Nanfeng", "Hangzhou Xihu", "Nanjing Zhongshan", "Ningbo Donghai", "Shanghai Pujiang",
-        "Shenzhen Pengcheng", "Suzhou Taihu", "Xiamen Lujiang"],
+    &[
+        "Beijing Huayun",
+        "Chengdu Jinxi",
+        "Guangzhou Nanfeng",
+        "Hangzhou Xihu",
+        "Nanjing Zhongshan",
+        "Ningbo Donghai",
+        "Shanghai Pujiang",
+        "Shenzhen Pengcheng",
+        "Suzhou Taihu",
+        "Xiamen Lujiang",
+    ],
     &["Media", "Trading", "Beauty", "Travel", "Games", "Foods", "Fashion"],
     &["Co Ltd", "Technology Co Ltd"],
 );
@@ -85,23 +172,31 @@ pub(super) fn party(plan: &Plan, number: u64) -> Party {
     let stem = nth(stems, number);
     let line = nth(lines, number / 10);
     let form = nth(forms, number / 70);
-    let account = numbers::generate(scheme, prefix, 10_007 + number * 61).expect("the range of the demo's payers has room");
+    let account =
+        numbers::generate(scheme, prefix, 10_007 + number * 61).expect("the range of the demo's payers has room");
     Party { name: format!("{stem} {line} {form}"), account, bank: Some(nth(banks, number)) }
 }
 
 /// A person who makes videos, and their account.
 pub(super) fn creator(plan: &Plan, number: u64) -> Party {
-    const FIRST: [&str; 12] = ["Alex", "Bo", "Charlie", "Dana", "Eli", "Fran", "Gray", "Jo", "Kim", "Lee", "Robin", "Sam"];
+    const FIRST: [&str; 12] =
+        ["Alex", "Bo", "Charlie", "Dana", "Eli", "Fran", "Gray", "Jo", "Kim", "Lee", "Robin", "Sam"];
     const LAST: [&str; 11] = ["Abel", "Brook", "Cole", "Diaz", "Ender", "Frost", "Hale", "Ito", "Moss", "Tan", "West"];
     let (_, scheme, prefix, banks) = of(plan);
-    let account = numbers::generate(scheme, prefix, 50_021 + number * 61).expect("the range of the demo's creators has room");
-    Party { name: format!("{} {}", nth(&FIRST, number), nth(&LAST, number / 12)), account, bank: Some(nth(banks, number)) }
+    let account =
+        numbers::generate(scheme, prefix, 50_021 + number * 61).expect("the range of the demo's creators has room");
+    Party {
+        name: format!("{} {}", nth(&FIRST, number), nth(&LAST, number / 12)),
+        account,
+        bank: Some(nth(banks, number)),
+    }
 }
 
 /// A company that is the same everywhere.
 pub(super) fn company(plan: &Plan, name: &str, number: u64) -> Party {
     let (_, scheme, prefix, banks) = of(plan);
-    let account = numbers::generate(scheme, prefix, 90_001 + number).expect("the range of the demo's companies has room");
+    let account =
+        numbers::generate(scheme, prefix, 90_001 + number).expect("the range of the demo's companies has room");
     Party { name: name.to_owned(), account, bank: Some(nth(banks, number)) }
 }
 

@@ -7,8 +7,11 @@ use super::treasury::{Master, Style};
 use crate::money::Minor;
 use std::fmt::Write;
 
-/// Shares of the app stores' lumps that are known beforehand: store, what its name contains, master, product and percent.
-const SPLITS: [(&str, &str, &str, &[(&str, &str)]); 6] = [
+/// Products and their percents.
+type Split = &'static [(&'static str, &'static str)];
+
+/// Shares of the app stores' lumps that are known beforehand: store, what its name contains, master, split.
+const SPLITS: [(&str, &str, &str, Split); 6] = [
     ("apple", "APPLE", "us-usd", &[("tiktok", "55"), ("capcut", "25"), ("lemon8", "12.5"), ("hypic", "7.5")]),
     ("google", "GOOGLE", "us-usd", &[("tiktok", "70"), ("capcut", "30")]),
     ("apple", "APPLE", "gb-gbp", &[("tiktok", "62"), ("capcut", "38")]),
@@ -120,7 +123,8 @@ impl Rules {
 
     fn of_suppliers(&mut self, master: &Master) {
         let code = master.plan.code;
-        let suppliers = [("hosting", "Alpine Cloud Hosting", "lark"), ("delivery", "Meridian Content Delivery", "capcut")];
+        let suppliers =
+            [("hosting", "Alpine Cloud Hosting", "lark"), ("delivery", "Meridian Content Delivery", "capcut")];
         for (what, name, product) in suppliers {
             if let Some(leaf) = master.main_leaf(product) {
                 let when = [("masters", code), ("direction", "debit"), ("counterparty", name)];

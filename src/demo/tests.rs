@@ -3,9 +3,11 @@
 use super::traffic::slipped;
 use super::treasury::{self, Master, PLANS};
 use super::{Demo, generate};
-use crate::allocation::rules::{Facts, Rule, RuleFile, RuleSet};
+use crate::allocation::rules::{Facts, Rule, RuleSet};
+use crate::app::TreasuryFile;
 use crate::banking::{Balance, Detail, Event, Head, Line, Reader, Status, findings};
 use crate::chart::numbers;
+use crate::chart::reading::Known;
 use crate::money::{Currency, Minor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -36,13 +38,12 @@ fn read(bytes: &[u8], name: &str) -> Read {
     Read { head: head.unwrap(), lines, closing: closing.unwrap() }
 }
 
+fn treasury_file() -> TreasuryFile {
+    TreasuryFile::parse(&DEMO.treasury_toml).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
 fn rules() -> RuleSet {
-    #[derive(serde::Deserialize)]
-    struct File {
-        rule: Vec<RuleFile>,
-    }
-    let file: File = toml::from_str(&DEMO.treasury_toml).unwrap();
-    let compiled = RuleSet::compile(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    let compiled = RuleSet::compile(treasury_file().rule.into_iter().map(|r| Rule::new(r, 1)).collect());
     compiled.unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
@@ -72,7 +73,10 @@ fn every_file_is_sound_and_the_balances_chain() {
             currency: master.plan.currency,
             bic: Some(master.plan.bic),
         }];
-        assert_eq!(numbers::recognise(&known, read.head.account.as_deref().unwrap(), Some(master.plan.currency)), Some(0));
+        assert_eq!(
+            numbers::recognise(&known, read.head.account.as_deref().unwrap(), Some(master.plan.currency)),
+            Some(0)
+        );
         let opening = read.head.opening.unwrap();
         let before = last.get(master.plan.code).copied();
         let (closed, number) = before.unwrap_or((Minor(master.opening()), read.head.number.unwrap() - 1));
@@ -90,7 +94,10 @@ fn every_file_is_sound_and_the_balances_chain() {
         }
     }
     assert!((18_000..24_000).contains(&lines), "{lines} lines");
-    assert!(pending > 100 && reversals > 20 && returns > 100 && batches > 200, "{pending} {reversals} {returns} {batches}");
+    assert!(
+        pending > 100 && reversals > 20 && returns > 100 && batches > 200,
+        "{pending} {reversals} {returns} {batches}"
+    );
     assert!(empty > 40, "{empty} empty statements");
     assert!(last.values().all(|(closing, _)| closing.0 > 0));
     assert!(DEMO.files.windows(2).all(|w| w[0].day <= w[1].day));
@@ -100,10 +107,14 @@ fn every_file_is_sound_and_the_balances_chain() {
 
 #[test]
 fn the_treasury_is_as_large_as_promised_and_its_numbers_are_right() {
-    let file: toml::Table = toml::from_str(&DEMO.treasury_toml).unwrap();
-    let count = |table: &str| file[table].as_array().unwrap().len();
-    assert_eq!((count("product"), count("market"), count("master")), (14, 24, 11));
-    assert!((150..=200).contains(&count("sub_account")), "{} leaves", count("sub_account"));
+    let read = treasury_file().into_chart().read(&Known::default());
+    let chart = read.unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!((chart.products.len(), chart.markets.len(), chart.masters.len()), (14, 24, 11));
+    assert!((150..=200).contains(&chart.leaves.len()), "{} leaves", chart.leaves.len());
+    let planned = treasury::masters();
+    let codes = planned.iter().flat_map(|m| m.leaves.iter().map(|l| l.code.as_str()));
+    assert!(chart.leaves.iter().map(|l| l.code.as_str()).eq(codes));
+    assert!(chart.masters.iter().zip(&planned).all(|(read, m)| read.opening == Minor(m.opening())));
     let currencies: BTreeSet<&str> = PLANS.iter().map(|p| p.currency).collect();
     let exponents: BTreeSet<u8> = currencies.iter().map(|c| c.parse::<Currency>().unwrap().exponent()).collect();
     assert_eq!((currencies.len(), exponents), (8, BTreeSet::from([0, 2, 3])));
@@ -115,11 +126,13 @@ fn the_treasury_is_as_large_as_promised_and_its_numbers_are_right() {
         }
     }
     // What rules and opening shares name is there.
-    let leaves: BTreeSet<String> = treasury::masters().iter().flat_map(|m| m.leaves.iter().map(|l| l.code.clone())).collect();
+    let leaves: BTreeSet<String> =
+        treasury::masters().iter().flat_map(|m| m.leaves.iter().map(|l| l.code.clone())).collect();
     let house = ["pool", "fees", "interest"];
     for rule in rules().rules() {
         for to in &rule.to {
-            let masters = rule.when.masters.clone().unwrap_or_else(|| PLANS.iter().map(|p| p.code.to_owned()).collect());
+            let masters =
+                rule.when.masters.clone().unwrap_or_else(|| PLANS.iter().map(|p| p.code.to_owned()).collect());
             let code = to.leaf.replace("{master}", &masters[0]);
             let is_house = house.iter().any(|h| code.ends_with(&format!("/house/{h}")));
             assert!(is_house || leaves.contains(&code), "{} of rule {}", to.leaf, rule.code);
@@ -134,7 +147,8 @@ fn place(master: &Master, rules: &RuleSet, line: &Line, detail: &Detail, amount:
     if let Some(leaf) = by_number {
         return vec![(leaf.code.clone(), amount)];
     }
-    let references: Vec<&str> = [&detail.end_to_end_id, &line.owner_ref, &line.bank_ref].into_iter().flatten().map(String::as_str).collect();
+    let references: Vec<&str> =
+        [&detail.end_to_end_id, &line.owner_ref, &line.bank_ref].into_iter().flatten().map(String::as_str).collect();
     let facts = Facts {
         counterparty_name: detail.counterparty_name.as_deref(),
         remittance: detail.remittance.as_deref(),

@@ -199,8 +199,7 @@ impl<'m> Desk<'m> {
                 self.book(entry.clone(), Some(leaf));
                 self.book(entry.clone(), Some(leaf));
                 let mistaken = self.today.last().and_then(|e| e.bank_ref.clone());
-                let reversal =
-                    Entry { direction: Direction::Debit, reversal: true, bank_ref: mistaken, ..entry };
+                let reversal = Entry { direction: Direction::Debit, reversal: true, bank_ref: mistaken, ..entry };
                 self.later.push(Later { days: 1, entry: reversal, leaf: Some(leaf) });
             }
             _ => self.book(entry, Some(leaf)),
@@ -371,7 +370,14 @@ impl<'m> Desk<'m> {
         self.pay_from_pool(Kind::Salaries, total, day.on, details, Some(reference));
     }
 
-    fn pay_from_pool(&mut self, kind: Kind, amount: i64, on: NaiveDate, mut details: Vec<Detail>, owner: Option<String>) {
+    fn pay_from_pool(
+        &mut self,
+        kind: Kind,
+        amount: i64,
+        on: NaiveDate,
+        mut details: Vec<Detail>,
+        owner: Option<String>,
+    ) {
         if self.pool < amount {
             return;
         }

@@ -4,4 +4,5 @@ mod chart;
 mod databases;
 mod formats;
 mod positions;
+mod scenarios;
 mod tidy;
