@@ -2,16 +2,18 @@
 
 use crate::databases::on_both;
 use chrono::NaiveDate;
+use diesel::connection::SimpleConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tributary::app::{self, TreasuryFile};
 use tributary::chart::{self, Applied, State, numbers};
-use tributary::db::{Db, Options, Who, head};
+use tributary::db::{Conn, Db, Options, Who, head};
 use tributary::error::{Error, Result};
 use tributary::ledger::{self, Basis, Cause, NewEntry, NewPosting};
 use tributary::positions::positions;
 
-const FILE: &str = r#"
+/// Three masters in two banks, four leaves; openings of 1000.00 EUR, -5000 JPY and nothing.
+pub const FILE: &str = r#"
 [[entity]]
 code = "bd-de"
 name = "ByteDance Germany GmbH"
@@ -96,21 +98,24 @@ product = "tiktok"
 market = "JP"
 "#;
 
-fn apply(db: &Db, text: &str) -> Result<Applied> {
+/// Applies a treasury file.
+pub fn apply(db: &Db, text: &str) -> Result<Applied> {
     app::apply(db, &who(), TreasuryFile::parse(text)?).map(|applied| applied.chart)
 }
 
-fn who() -> Arc<Who> {
+/// Who acts in tests.
+pub fn who() -> Arc<Who> {
     Who::operator("tester")
 }
 
-/// Nothing that can be proved is wrong.
+/// Asserts that nothing that can be proved is wrong.
 #[track_caller]
-fn holds(db: &Db) {
+pub fn holds(db: &Db) {
     assert_eq!(app::check(db, |_, _| ()).expect("a check"), []);
 }
 
-fn day(text: &str) -> NaiveDate {
+/// A date.
+pub fn day(text: &str) -> NaiveDate {
     text.parse().expect("a date")
 }
 
@@ -333,5 +338,50 @@ fn a_statement_finds_its_master() {
         assert_eq!(find("1234567JPY", None).as_deref(), Some("jp-jpy"));
         assert_eq!(find("1234567", None), None);
         assert_eq!(find("1234567", Some("EUR")), None);
+    });
+}
+
+#[test]
+fn what_was_changed_by_sql_is_named() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        apply(&db, FILE).unwrap();
+        for (change, back, named) in [
+            (
+                "UPDATE sub_accounts SET virtual_number = 'DE00500700100000000001' WHERE virtual_number = 'DE53500700100000000001'",
+                "UPDATE sub_accounts SET virtual_number = 'DE53500700100000000001' WHERE virtual_number = 'DE00500700100000000001'",
+                "I6: the virtual account number DE00500700100000000001",
+            ),
+            (
+                "UPDATE masters SET opening = opening + 1 WHERE code = 'jp-jpy'",
+                "UPDATE masters SET opening = opening - 1 WHERE code = 'jp-jpy'",
+                "I6: master jp-jpy opens with -4999",
+            ),
+            (
+                "UPDATE accounts SET currency = 'USD' WHERE code = 'de-eur/suspense'",
+                "UPDATE accounts SET currency = 'EUR' WHERE code = 'de-eur/suspense'",
+                "I1: de-eur/suspense is in USD, its book in EUR",
+            ),
+            (
+                "UPDATE sub_accounts SET code = 'de-eur/house/pond' WHERE code = 'de-eur/house/pool'",
+                "UPDATE sub_accounts SET code = 'de-eur/house/pool' WHERE code = 'de-eur/house/pond'",
+                "I5: master de-eur does not have its account de-eur/house/pool",
+            ),
+            (
+                "UPDATE balances SET credits = credits + 1 WHERE account = (SELECT suspense FROM masters WHERE code = 'de-eur')",
+                "UPDATE balances SET credits = credits - 1 WHERE account = (SELECT suspense FROM masters WHERE code = 'de-eur')",
+                "I5: the shares of de-eur sum to 100001",
+            ),
+        ] {
+            let run = |sql: &str| {
+                let mut conn = Conn::open(&test.url).unwrap();
+                tributary::on!(&mut conn, c => c.batch_execute(sql)).unwrap();
+            };
+            run(change);
+            let found: Vec<String> = app::check(&db, |_, _| ()).unwrap().iter().map(ToString::to_string).collect();
+            assert!(found.iter().any(|v| v.starts_with(named)), "{named}: {found:?}");
+            run(back);
+            holds(&db);
+        }
     });
 }

@@ -4,6 +4,7 @@ mod chart;
 mod databases;
 mod demo;
 mod formats;
+mod positions;
 mod scenarios;
 mod tidy;
 mod tour;
