@@ -100,6 +100,8 @@ pub fn pair(incoming: &[Incoming], stored: &[Stored]) -> HashMap<u64, String> {
 pub struct Link {
     /// The statement's row.
     pub id: String,
+    /// Its format without the version: a camt never continues an MT940, it tells of the same day again.
+    pub format: String,
     /// The bank's id of it.
     pub statement_id: Option<String>,
     /// The bank's number of it.
@@ -120,7 +122,7 @@ pub fn continues(first: &Link, next: &Link) -> bool {
     let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else {
         return false;
     };
-    if closing != opening {
+    if closing != opening || first.format != next.format {
         return false;
     }
     let follows = |a: Option<i64>, b: Option<i64>| matches!((a, b), (Some(a), Some(b)) if a.checked_add(1) == Some(b));
@@ -133,14 +135,23 @@ pub fn continues(first: &Link, next: &Link) -> bool {
     follows(first.number, next.number) || (same_statement && (follows(first.page, next.page) || same_day))
 }
 
-/// The statements that `of` continues or that continue it, near or far, `of` itself not included.
+/// Whether two statements stand in the same place: a bank that sends one again under a new id tells of the same lines, though
+/// both fit the statement before and the one after.
+fn retells(a: &Link, b: &Link) -> bool {
+    let place = |l: &Link| (l.number, l.page, l.opening, l.closing, l.closing_on);
+    a.opening.is_some() && a.closing.is_some() && place(a) == place(b)
+}
+
+/// The statements that `of` continues or that continue it, near or far, `of` itself and what stands in the place of one of
+/// them not included.
 pub fn chain<'a>(of: &Link, others: &'a [Link]) -> Vec<&'a str> {
     let mut found: Vec<&Link> = Vec::new();
     let mut edge: Vec<&Link> = vec![of];
     while let Some(at) = edge.pop() {
         for other in others {
             let linked = continues(at, other) || continues(other, at);
-            if linked && other.id != of.id && !found.iter().any(|f| f.id == other.id) {
+            let is_new = other.id != of.id && !found.iter().any(|f| f.id == other.id);
+            if linked && is_new && !retells(of, other) && !found.iter().any(|f| retells(f, other)) {
                 found.push(other);
                 edge.push(other);
             }
@@ -199,6 +210,11 @@ mod tests {
         let page1 = link("1", Some(7), Some(1), Some((0, false)), Some((100, true)));
         let page2 = link("2", Some(7), Some(2), Some((100, true)), Some((50, false)));
         assert!(continues(&page1, &page2) && !continues(&page2, &page1) && !continues(&page1, &evening));
+        // The same page in another format, or sent again under another id, is not a third page.
+        let camt1 = Link { id: "5".to_owned(), format: "camt.053".to_owned(), ..page1.clone() };
+        assert!(!continues(&camt1, &page2) && chain(&camt1, &[page1.clone(), page2.clone()]).is_empty());
+        let again = Link { id: "6".to_owned(), statement_id: Some("new".to_owned()), ..page1.clone() };
+        assert_eq!(chain(&again, &[page1, page2]), ["2"]);
     }
 
     proptest! {

@@ -173,10 +173,16 @@ fn balance_pair(balance: Option<Balance>) -> Option<(i64, bool)> {
     balance.map(|b| (b.amount.0, b.intermediate))
 }
 
+/// A format without its version: `camt.053` of `camt.053.001.08`.
+fn family(version: &str) -> String {
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+}
+
 fn link_of(surveyed: &Surveyed) -> Link {
     let head = &surveyed.head;
     Link {
         id: String::new(),
+        format: family(&head.version),
         statement_id: head.id.clone(),
         number: head.number.and_then(|n| i64::try_from(n).ok()),
         page: head.page.map(i64::from),

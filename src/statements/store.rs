@@ -93,6 +93,7 @@ impl StatementRow {
     fn link(&self) -> Link {
         Link {
             id: self.id.clone(),
+            format: super::family(&self.format),
             statement_id: self.statement_id.clone(),
             number: self.number,
             page: self.page,
