@@ -203,10 +203,12 @@ pub struct Overlap {
 
 /// Reads what is stored about the days of a statement.
 pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
-    let (Some(master), Some(first), Some(last)) = (&statement.master, statement.first_day, statement.last_day) else {
-        return Ok(Overlap::default());
-    };
+    let Some(master) = &statement.master else { return Ok(Overlap::default()) };
     let line_count = store::line_count(conn, master)?;
+    let (Some(first), Some(last)) = (statement.first_day, statement.last_day) else {
+        // A quiet day.
+        return Ok(Overlap { stored: Vec::new(), line_count });
+    };
     let links = store::links_near(conn, master, first, last)?;
     let mine = links.iter().find(|l| l.id == statement.id).cloned().unwrap_or_default();
     let mut chain: Vec<&str> = identity::chain(&mine, &links);
