@@ -100,6 +100,7 @@ impl StatementRow {
             opening: self.opening.map(|o| (o, self.opening_carried)),
             closing: self.closing.map(|c| (c, self.closing_carried)),
             closing_on: self.closing_on,
+            days: self.first_day.zip(self.last_day),
         }
     }
 }
