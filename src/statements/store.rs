@@ -61,12 +61,14 @@ impl StatementRow {
     fn link(&self) -> Link {
         Link {
             id: self.id.clone(),
+            format: super::family(&self.format),
             statement_id: self.statement_id.clone(),
             number: self.number,
             page: self.page,
             opening: self.opening.map(|o| (o, self.opening_carried)),
             closing: self.closing.map(|c| (c, self.closing_carried)),
             closing_on: self.closing_on,
+            days: self.first_day.zip(self.last_day),
         }
     }
 }
