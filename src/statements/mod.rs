@@ -235,7 +235,7 @@ pub fn finish_statement(tx: &mut Tx<'_>, statement: &str, new_lines: i64) -> Res
 pub struct Gap {
     /// The master's code.
     pub master: String,
-    /// The statement before the gap closed on this day ...
+    /// The statement before the gap closed on this day (before the first one: the cut-over) ...
     pub closed_on: NaiveDate,
     /// ... and the one after it closed on that.
     pub next_closed_on: NaiveDate,
@@ -247,6 +247,16 @@ pub struct Gap {
 pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
     let mut gaps = Vec::new();
     let statements = store::posted_by_day(conn, &master.id)?;
+    if let Some(first) = statements.first()
+        && let (Some(opening), Some(next_closed_on)) = (first.opening, first.closing_on)
+    {
+        // Before the cut-over lies history, which nobody promised to tell of.
+        let is_after = first.first_day.unwrap_or(next_closed_on) >= master.cut_over_on;
+        if is_after && opening != master.opening && !is_reached(first, 0, &statements) {
+            let (code, missing) = (master.code.clone(), opening - master.opening);
+            gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing });
+        }
+    }
     for (place, pair) in statements.windows(2).enumerate() {
         let [a, b] = pair else { continue };
         let (Some(closing), Some(closed_on)) = (a.closing, a.closing_on) else { continue };
@@ -256,7 +266,7 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         }
         // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
         let touches = closed_on == next_closed_on || b.first_day == Some(closed_on);
-        if !touches || !is_reached(b, place + 1, &statements) {
+        if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
             gaps.push(Gap { master: master.code.clone(), closed_on, next_closed_on, missing: opening - closing });
         }
     }

@@ -323,7 +323,10 @@ fn label(world: &mut World, row: &StatementRow, written: &Written) -> Result<(),
 
 fn told(world: &World, taken: &TakenIn, names: &[String]) -> Result<Outcome, String> {
     if taken.already {
-        return Ok(Outcome::said("already imported"));
+        let others = taken.statements.iter().map(|s| s.state.as_str()).filter(|state| *state != "posted");
+        let others: Vec<&str> = others.collect();
+        let all = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
+        return Ok(Outcome::said(format!("already imported{all}")));
     }
     let counts = format!("new={} known={}", taken.new_lines, taken.known_lines);
     let mut said = Vec::new();

@@ -184,7 +184,7 @@ pub fn open(world: &mut World, step: &Step) -> Result<Outcome, String> {
     set_state(world, step, State::Open)
 }
 
-/// `close tiktok`: for ever at zero.
+/// `close tiktok`: at zero, and to stay there until it is opened again.
 pub fn close(world: &mut World, step: &Step) -> Result<Outcome, String> {
     set_state(world, step, State::Closed)
 }
