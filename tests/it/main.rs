@@ -2,4 +2,6 @@
 
 mod databases;
 mod formats;
+mod given;
 mod tidy;
+mod writer;
