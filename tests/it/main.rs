@@ -1,7 +1,9 @@
 //! All tests of the whole, in one binary: it links once.
 
+mod crash;
 mod databases;
 mod formats;
 mod given;
+mod intake;
 mod tidy;
 mod writer;
