@@ -10,6 +10,7 @@
 //! | a command says no | its savepoint is undone, the refusal is recorded and answered; the group goes on |
 //! | a fault or panic before COMMIT | the group is rolled back and its commands are run one by one |
 //! | an error at COMMIT | unknown: reconnect, take the lock, look whether our seal is there with our hash; present: answer, absent: run again |
+//! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
 //! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
 use super::conn::{Conn, Url, broken};
@@ -416,7 +417,8 @@ impl Writer {
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), Loss> {
-        // Each round either ends here or follows a commit that turned out not to have happened.
+        let mut lost = Loss::Undone(Error::Broken("never tried".to_owned()));
+        // Each round either ends here or follows a commit that may have to be done again.
         for _ in 0..3 {
             match self.try_commit(group) {
                 Outcome::Committed => return Ok(()),
@@ -424,19 +426,23 @@ impl Writer {
                     self.roll_back();
                     return Err(Loss::Undone(fault));
                 }
-                Outcome::Unknown(seal, fault) => {
-                    tracing::warn!(%fault, "the outcome of a commit is unknown; looking for its seal");
+                Outcome::Unknown(Some((number, hash)), fault) => {
+                    tracing::warn!(%fault, number, "the outcome of a commit is unknown; looking for its seal");
                     self.conn = None;
-                    match seal {
-                        Some((number, hash)) if self.resolve(number, &hash).map_err(Loss::Unknown)? => return Ok(()),
-                        // Housekeeping makes no seal and may be done twice.
-                        _ => {}
+                    if self.resolve(number, &hash).map_err(Loss::Unknown)? {
+                        return Ok(());
                     }
+                    let what = "the database lost three commits in a row; nothing was changed";
+                    lost = Loss::Undone(Error::Broken(what.to_owned()));
+                }
+                Outcome::Unknown(None, fault) => {
+                    tracing::warn!(%fault, "the outcome of housekeeping is unknown; doing it again");
+                    self.conn = None;
+                    lost = Loss::Unknown(fault.within("three commits in a row were not answered"));
                 }
             }
         }
-        let lost = "the database lost three commits in a row; nothing was changed";
-        Err(Loss::Undone(Error::Broken(lost.to_owned())))
+        Err(lost)
     }
 
     fn try_commit(&mut self, group: &mut [Box<dyn Work>]) -> Outcome {

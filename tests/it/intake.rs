@@ -6,9 +6,11 @@ use crate::databases::on_both;
 use crate::given::{self, Dice, alice, assert_clean, camt, day, line, lines, mt, statement, sum, treasury};
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tributary::allocation::intake::{self, TakenIn};
 use tributary::banking::write::{Entry, Statement};
-use tributary::db::{self, Db, Options, Url};
+use tributary::db::{self, Db, Fault, FaultPoint, Faults, Options, Url};
 use tributary::error::Result;
 use tributary::ledger;
 
@@ -238,6 +240,42 @@ fn a_large_file_posts_in_slices_and_says_how_far_it_is() {
         assert!(steps.iter().all(|s| s.1 == 3_000) && steps.last() == Some(&(3_000, 3_000)), "{steps:?}");
         // A seal for accepting, and one for each slice.
         assert_eq!(usize::try_from(head(&db).seal - seals), Ok(1 + steps.len()));
+        assert_clean(&db);
+    });
+}
+
+/// The answer to two of three COMMITs goes missing: the writer finds out what happened, or does again what makes no seal, and
+/// no slice is posted twice or given up.
+#[test]
+fn an_import_goes_through_although_commits_are_not_answered() {
+    on_both(|test| {
+        let commits = AtomicUsize::new(0);
+        let lost: Faults = Arc::new(move |point| {
+            let lost = point == FaultPoint::AfterCommit && commits.fetch_add(1, Ordering::SeqCst) % 3 < 2;
+            lost.then_some(Fault::Error)
+        });
+        let db = test.open(Options { faults: Some(lost), ..Options::default() });
+        treasury(&db, 0..1);
+        // Some of it is history, which posts nothing, and at the end all of it is known.
+        let mut booked = lines(&mut Dice::new(10), 1..=2, 400);
+        for entry in booked.iter_mut().take(500) {
+            entry.booked_on = day(1) - chrono::Days::new(40);
+        }
+        let told = statement(0, "OLD", 1, (1, 2), &booked).0;
+        let before = day(1) - chrono::Days::new(50);
+        let sum = sum(&booked);
+        let mut told = Statement { period: Some((before, day(2))), ..told };
+        if let (Some(opening), Some(closing)) = (told.opening.as_mut(), told.closing.as_mut()) {
+            (opening.on, closing.amount.0) = (before, opening.amount.0 + sum);
+        }
+        told.totals = None;
+        let count = booked.len() as u64;
+        let first = take_in(&db, "first", &camt("FIRST", &[(told.clone(), booked.clone())])).expect("taken in");
+        assert_eq!((states(&first), first.new_lines), (vec!["posted"], count));
+        told.id = "AGAIN".to_owned();
+        let again = take_in(&db, "again", &camt("AGAIN", &[(told, booked.clone())])).expect("taken in");
+        assert_eq!((states(&again), again.new_lines, again.known_lines), (vec!["posted"], 0, count));
+        assert_eq!(stored_lines(&test.url), booked_lines(0, &booked));
         assert_clean(&db);
     });
 }
