@@ -287,6 +287,11 @@ impl Slice {
             let posted = posted.map_err(|no| no.within(format!("line {line}")))?;
             routes.push(NewRoute { line, seq: 0, entry: posted.number, decision });
         }
+        if entries.is_empty() && !(stored.is_empty() && self.again.is_empty()) {
+            // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
+            // whether it was kept when its answer is lost.
+            statements::tell_of_lines(tx, &self.row.id, stored.len(), self.again.len());
+        }
         statements::insert_lines(tx, master, self.expected_lines, &stored, &self.again)?;
         store::insert_routes(tx, &routes)
     }

@@ -77,7 +77,7 @@ fn beside(url: &Url) -> PathBuf {
 /// Takes everything in through the door that every bank file takes, at the instants at which it would have come.
 fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<SetClock>) -> Result<(u64, bool)> {
     let ids = ids_for(url, seed)?;
-    let db = Db::open(url, Options { clock: clock.clone(), ids: Arc::new(ids), faults: None })?;
+    let db = Db::open(url, Options { clock: clock.clone(), ids: Arc::new(ids), faults: None, ..Options::default() })?;
     let who = Arc::new(Who { actor: Actor::system("demo"), scope: Scope::everything() });
     let file = TreasuryFile::parse(&demo.treasury_toml)?;
     refuse_other_treasury(&db, url, &file)?;

@@ -42,11 +42,17 @@ pub struct Options {
     pub ids: Arc<Ids>,
     /// Where tests make the writer fail.
     pub faults: Option<Faults>,
+    /// How many items each lane of the writer holds before callers are told `busy`. Memory, not speed: what waits has been
+    /// read already.
+    pub queue_items: usize,
 }
+
+/// [`Options::queue_items`] by default: eight of the largest usual batches.
+const QUEUE_ITEMS: usize = 65_536;
 
 impl Default for Options {
     fn default() -> Self {
-        Options { clock: Arc::new(SystemClock), ids: Arc::new(Ids::random()), faults: None }
+        Options { clock: Arc::new(SystemClock), ids: Arc::new(Ids::random()), faults: None, queue_items: QUEUE_ITEMS }
     }
 }
 
@@ -89,7 +95,7 @@ impl Db {
             Conn::prove_lock(&mut conn, &mut Conn::open(url)?)?;
         }
         migrate(&mut conn)?;
-        let queue = Arc::new(writer::Queue::default());
+        let queue = Arc::new(writer::Queue::new(options.queue_items));
         let writer = writer::Writer {
             url: url.clone(),
             conn: Some(conn),
@@ -117,6 +123,7 @@ impl Db {
             )));
         }
         let mut conn = Conn::open(url)?;
+        refuse_newer(&mut conn)?;
         if on!(&mut conn, c => has_pending(c))? {
             return Err(Error::Refused {
                 code: "schema_outdated",
@@ -224,7 +231,7 @@ fn migrate(conn: &mut Conn) -> Result<()> {
     refuse_newer(conn)
 }
 
-/// A database that a newer Tributary has migrated is not ours to write to.
+/// A database that a newer Tributary has migrated is not ours to write to, nor to read: its columns may mean something else.
 fn refuse_newer(conn: &mut Conn) -> Result<()> {
     use diesel::migration::{Migration, MigrationSource};
     let failed =

@@ -10,7 +10,8 @@
 //! | a command says no | its savepoint is undone, the refusal is recorded and answered; the group goes on |
 //! | a fault or panic before COMMIT | the group is rolled back and its commands are run one by one |
 //! | an error at COMMIT | unknown: reconnect, take the lock, look whether our seal is there with our hash; present: answer, absent: run again |
-//! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key |
+//! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
+//! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
 use super::conn::{Conn, Url, broken};
 use super::seal::Hash;
@@ -24,9 +25,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// How many items a lane holds before callers are told `busy`.
-const QUEUE_ITEMS: usize = 65_536;
 
 /// How many items one commit takes at most, so that the first of them does not wait for ever.
 const GROUP_ITEMS: usize = 16_384;
@@ -251,13 +249,18 @@ struct Lanes {
 }
 
 /// Where callers leave commands for the writer.
-#[derive(Default)]
 pub(super) struct Queue {
     lanes: Mutex<Lanes>,
     arrived: Condvar,
+    /// How many items a lane holds before callers are told `busy`.
+    limit: usize,
 }
 
 impl Queue {
+    pub(super) fn new(limit: usize) -> Queue {
+        Queue { lanes: Mutex::default(), arrived: Condvar::new(), limit }
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -270,7 +273,7 @@ impl Queue {
         let place = lane as usize;
         let waiting = lanes.items.get(place).copied().unwrap_or(0);
         // A command larger than the whole queue still goes in when nothing else waits.
-        if waiting > 0 && waiting + work.items() > QUEUE_ITEMS {
+        if waiting > 0 && waiting + work.items() > self.limit {
             return Err(Error::Busy(format!("{waiting} commands wait already; try again in a moment")));
         }
         if let Some(items) = lanes.items.get_mut(place) {
@@ -315,6 +318,14 @@ impl Queue {
         answer.recv().unwrap_or_else(|_| Err(Error::Broken("the writer stopped".to_owned())))
     }
 
+    /// The writer's thread is gone: whoever waits is told so instead of waiting for ever.
+    fn abandon(&self) {
+        let mut lanes = self.lanes();
+        lanes.closed = true;
+        lanes.interactive.clear();
+        lanes.bulk.clear();
+    }
+
     /// Lets the writer finish what waits, then stop.
     pub(super) fn close(&self) {
         self.lanes().closed = true;
@@ -325,7 +336,9 @@ impl Queue {
     fn take(&self) -> Option<Vec<Box<dyn Work>>> {
         let mut lanes = self.lanes();
         loop {
-            let bulk_turn = lanes.interactive.is_empty() || std::mem::take(&mut lanes.bulk_is_next);
+            // Whoever comes first, the turn is used up: bulk work never gets two slices while somebody waits.
+            let bulk_is_next = std::mem::take(&mut lanes.bulk_is_next);
+            let bulk_turn = lanes.interactive.is_empty() || bulk_is_next;
             if bulk_turn && let Some(work) = lanes.bulk.pop_front() {
                 lanes.items[1] = lanes.items[1].saturating_sub(work.items());
                 return Some(vec![work]);
@@ -364,6 +377,14 @@ pub(super) struct Writer {
     pub(super) faults: Option<Faults>,
 }
 
+/// Why a group is not known to be committed.
+enum Loss {
+    /// Nothing was changed: its commands can be run again.
+    Undone(Error),
+    /// It may have been kept: run again, its commands could take effect twice.
+    Unknown(Error),
+}
+
 enum Outcome {
     Committed,
     /// Nothing was committed.
@@ -375,6 +396,13 @@ enum Outcome {
 impl Writer {
     /// Works until the queue is closed and empty.
     pub(super) fn serve(mut self, queue: &Queue) {
+        struct Abandon<'a>(&'a Queue);
+        impl Drop for Abandon<'_> {
+            fn drop(&mut self) {
+                self.0.abandon();
+            }
+        }
+        let _abandon = Abandon(queue);
         while let Some(group) = queue.take() {
             self.settle(group);
         }
@@ -382,39 +410,46 @@ impl Writer {
 
     /// Runs a group to its end and answers everybody in it.
     fn settle(&mut self, mut group: Vec<Box<dyn Work>>) {
-        let Err(fault) = self.commit(&mut group) else {
-            group.into_iter().for_each(|w| w.answer(None));
-            return;
+        let fault = match self.commit(&mut group) {
+            Ok(()) => return group.into_iter().for_each(|w| w.answer(None)),
+            Err(Loss::Unknown(fault)) => return group.into_iter().for_each(|w| w.answer(Some(fault.clone()))),
+            Err(Loss::Undone(fault)) => fault,
         };
         tracing::warn!(%fault, commands = group.len(), "a group was rolled back; running its commands one by one");
         for work in group.into_iter().flat_map(Work::split) {
             let mut single = vec![work];
-            let fault = self.commit(&mut single).err();
+            let fault = self.commit(&mut single).err().map(|(Loss::Undone(fault) | Loss::Unknown(fault))| fault);
             single.into_iter().for_each(|w| w.answer(fault.clone()));
         }
     }
 
-    fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<()> {
-        // Each round either ends here or follows a commit that turned out not to have happened.
+    fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), Loss> {
+        let mut lost = Loss::Undone(Error::Broken("never tried".to_owned()));
+        // Each round either ends here or follows a commit that may have to be done again.
         for _ in 0..3 {
             match self.try_commit(group) {
                 Outcome::Committed => return Ok(()),
                 Outcome::Failed(fault) => {
                     self.roll_back();
-                    return Err(fault);
+                    return Err(Loss::Undone(fault));
                 }
-                Outcome::Unknown(seal, fault) => {
-                    tracing::warn!(%fault, "the outcome of a commit is unknown; looking for its seal");
+                Outcome::Unknown(Some((number, hash)), fault) => {
+                    tracing::warn!(%fault, number, "the outcome of a commit is unknown; looking for its seal");
                     self.conn = None;
-                    match seal {
-                        Some((number, hash)) if self.resolve(number, &hash)? => return Ok(()),
-                        // Housekeeping makes no seal and may be done twice.
-                        _ => {}
+                    if self.resolve(number, &hash).map_err(Loss::Unknown)? {
+                        return Ok(());
                     }
+                    let what = "the database lost three commits in a row; nothing was changed";
+                    lost = Loss::Undone(Error::Broken(what.to_owned()));
+                }
+                Outcome::Unknown(None, fault) => {
+                    tracing::warn!(%fault, "the outcome of housekeeping is unknown; doing it again");
+                    self.conn = None;
+                    lost = Loss::Unknown(fault.within("three commits in a row were not answered"));
                 }
             }
         }
-        Err(Error::Broken("the database lost three commits in a row; nothing was changed".to_owned()))
+        Err(lost)
     }
 
     fn try_commit(&mut self, group: &mut [Box<dyn Work>]) -> Outcome {
@@ -422,15 +457,14 @@ impl Writer {
         let seal = match ran {
             Ok(Ok(seal)) => seal,
             Ok(Err(fault)) => return Outcome::Failed(fault),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                return Outcome::Failed(Error::Broken(format!("a fault in Tributary (nothing was changed): {text}")));
-            }
+            Err(panic) => return Outcome::Failed(fault_of(panic.as_ref(), "nothing was changed")),
         };
         let Some(conn) = self.conn.as_mut() else { return Outcome::Failed(Error::Broken("no connection".to_owned())) };
-        match conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(self.faults.as_ref(), FaultPoint::AfterCommit))
-        {
+        let faults = self.faults.as_ref();
+        let committed = catch_unwind(AssertUnwindSafe(|| {
+            conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(faults, FaultPoint::AfterCommit))
+        }));
+        match committed.unwrap_or_else(|panic| Err(fault_of(panic.as_ref(), "at COMMIT"))) {
             Ok(()) => Outcome::Committed,
             Err(fault) => Outcome::Unknown(seal, fault),
         }
@@ -493,6 +527,13 @@ impl Writer {
             "the database went away at COMMIT and whether seal {number} was kept is unknown; ask again with the same key: {last}"
         )))
     }
+}
+
+/// A panic of ours, as an error.
+fn fault_of(panic: &(dyn Any + Send), when: &str) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    Error::Broken(format!("a fault in Tributary ({when}): {text}"))
 }
 
 fn fault_at(faults: Option<&Faults>, point: FaultPoint) -> Result<()> {

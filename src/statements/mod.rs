@@ -222,6 +222,12 @@ pub fn known_places(overlap: &Overlap, incoming: &[Incoming]) -> HashMap<u64, St
     identity::pair(incoming, &overlap.stored)
 }
 
+/// Lines of a statement are stored that post nothing: they are history or of nothing (new), or known from other files.
+pub fn tell_of_lines(tx: &mut Tx<'_>, statement: &str, new: usize, known: usize) {
+    let after = serde_json::json!({ "new": new, "known": known });
+    tx.event("statement.lines", statement, None, Some(after.to_string()));
+}
+
 /// A statement's last line is stored.
 pub fn finish_statement(tx: &mut Tx<'_>, statement: &str, new_lines: i64) -> Result<()> {
     store::set_statement_state(tx, statement, "posted")?;

@@ -1,10 +1,14 @@
 //! All tests of the whole, in one binary: it links once.
 
 mod chart;
+mod crash;
 mod databases;
 mod demo;
 mod formats;
+mod given;
+mod intake;
 mod positions;
 mod scenarios;
 mod tidy;
 mod tour;
+mod writer;

@@ -105,6 +105,8 @@ pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) 
 }
 
 fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<()> {
+    // Housekeeping may be done twice when the answer to its commit was lost.
+    delete(statement_chunks::table.find((file, seq))).execute(tx.conn()).map_err(broken)?;
     let chunk = (statement_chunks::file.eq(file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(bytes));
     insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
     Ok(())

@@ -72,8 +72,11 @@ impl World {
         let database = TestDb::new(engine);
         let begin: Instant = BEGIN.parse().expect("an instant");
         let clock = Arc::new(SetClock::at(begin));
-        let options =
-            Options { clock: Arc::clone(&clock) as Arc<dyn Clock>, ids: Arc::new(Ids::seeded(1)), faults: None };
+        let options = Options {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ids: Arc::new(Ids::seeded(1)),
+            ..Options::default()
+        };
         World {
             db: database.open(options),
             clock,
