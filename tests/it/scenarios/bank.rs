@@ -45,7 +45,7 @@ fn one_line(world: &mut World, step: &Step, sign: char) -> Result<Outcome, Strin
     let (head, line): (Vec<_>, Vec<_>) =
         step.words.pairs.iter().cloned().partition(|(key, _)| matches!(key.as_str(), "master" | "format"));
     let first = format!("{sign}{}", step.words.need("amount")?);
-    let mut line = Words { first, bare: step.words.bare.clone(), pairs: line, ..step.words.clone() };
+    let mut line = Words { first, bare: step.words.bare.clone(), pairs: line };
     line.pairs.retain(|(key, _)| key != "amount");
     if let Some(name) = step.name().filter(|name| !LINE_FLAGS.contains(name)) {
         line.bare.retain(|word| word != name);
@@ -69,8 +69,7 @@ pub fn route(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let (line, leaf) = (world.line(label)?, world.code(to));
     let reason = step.words.get("reason").unwrap_or_default().to_owned();
     let who = World::who(&step.words);
-    let placed =
-        world.db.write("allocation.reroute", &who, move |tx| allocation::reroute(tx, &line, &leaf, &reason));
+    let placed = world.db.write("allocation.reroute", &who, move |tx| allocation::reroute(tx, &line, &leaf, &reason));
     answer(placed, |_| Outcome::said(format!("placed leaf={to}")))
 }
 
@@ -115,39 +114,40 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
         (Some(account), None) => account.currency,
         (None, None) => return Err("a statement needs master=, or account= and currency=".to_owned()),
     };
-    let number = head.get("account").or(known.map(|a| a.number.as_str())).ok_or("a statement needs account=")?.to_owned();
+    let number =
+        head.get("account").or(known.map(|a| a.number.as_str())).ok_or("a statement needs account=")?.to_owned();
     let page = head.get("page").map(page).transpose()?;
     let last = known.map_or(0, |a| a.statements);
     let following = if page.is_some_and(|(page, _)| page > 1) { last } else { last + 1 };
     let serial = head.get("number").map_or(Ok(following), |n| n.parse().map_err(|_| format!("number={n}")))?;
     let closing_on = day(head, "day")?.unwrap_or(world.today());
     let from = day(head, "from")?.unwrap_or(closing_on);
-    let amount = |key: &str| head.get(key).map(|t| Minor::parse(t, currency).map(|m| m.0).map_err(|e| e.to_string())).transpose();
+    let amount = |key: &str| {
+        head.get(key).map(|t| Minor::parse(t, currency).map(|m| m.0).map_err(|e| e.to_string())).transpose()
+    };
     let opening = amount("opening")?.unwrap_or(known.map_or(0, |a| a.balance));
     let name = name.filter(|n| !["copy", "later"].contains(n)).map_or_else(
         || format!("{}-{serial}{}", master.unwrap_or("other"), page.map_or_else(String::new, |(p, _)| format!("-{p}"))),
         str::to_owned,
     );
+    let format = head.get("format").unwrap_or("camt").to_owned();
+    let is_swift = format.starts_with("mt940");
     let mut lines = Vec::with_capacity(body.len());
     for (place, words) in (1..).zip(body) {
-        let entry = entry(world, words, currency, closing_on, head.get("format") != Some("camt") && head.get("format").is_some())?;
-        lines.push((words.get("label").map_or_else(|| format!("{name}.{place}"), str::to_owned), entry));
+        let label = words.get("label").map_or_else(|| format!("{name}.{place}"), str::to_owned);
+        lines.push((label, entry(world, words, currency, closing_on, is_swift)?));
     }
-    let (mut totals, mut closing) = (Totals::default(), opening);
-    for (_, entry) in &lines {
-        totals.add(entry);
-        if entry.status == Status::Booked {
-            closing += if entry.direction == Direction::Credit { entry.amount.0 } else { -entry.amount.0 };
-        }
-    }
-    let closing = amount("closing")?.unwrap_or(closing);
+    let (totals, moved) = sums(&lines);
+    let closing = amount("closing")?.unwrap_or(opening + moved);
     if let Some(account) = master.and_then(|m| world.accounts.get_mut(m)) {
         (account.balance, account.statements) = (closing, serial);
     }
     let declared = closing + amount("wrong")?.unwrap_or(0);
     let balance = |amount, on, carried| Some(Balance { amount: Minor(amount), currency, on, intermediate: carried });
     let statement = Statement {
-        id: head.get("id").map_or_else(|| format!("{}-{serial}", master.unwrap_or("OTHER")).to_uppercase(), str::to_owned),
+        id: head
+            .get("id")
+            .map_or_else(|| format!("{}-{serial}", master.unwrap_or("OTHER")).to_uppercase(), str::to_owned),
         number: serial,
         page,
         created: closing_on.and_hms_opt(18, 0, 0).ok_or("no such time")?,
@@ -161,12 +161,23 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
         closing: balance(declared, closing_on, page.is_some_and(|(_, last)| !last)),
         totals: Some(totals),
     };
-    let format = head.get("format").unwrap_or("camt").to_owned();
     let file = head.get("file").unwrap_or(&name).to_owned();
     if world.written.insert(name.clone(), Written { format, file, head: statement, lines }).is_some() {
         return Err(format!("there is a statement {name} already; give this one a name of its own"));
     }
     Ok(name)
+}
+
+/// The totals over all lines, and what the booked ones move.
+fn sums(lines: &[(String, Entry)]) -> (Totals, i64) {
+    let (mut totals, mut moved) = (Totals::default(), 0);
+    for (_, entry) in lines {
+        totals.add(entry);
+        if entry.status == Status::Booked {
+            moved += if entry.direction == Direction::Credit { entry.amount.0 } else { -entry.amount.0 };
+        }
+    }
+    (totals, moved)
 }
 
 /// `1/2`: the page, and whether it is the last.

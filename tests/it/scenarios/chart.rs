@@ -143,7 +143,8 @@ fn apply(world: &World, step: &Step, file: ChartFile) -> Answer<Applied> {
 pub fn rule(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let text = |key: &str| step.words.get(key).map(str::to_owned);
     let yes = |key: &str| step.words.get(key).map(|v| v == "yes");
-    let target = |(name, percent): (&str, Option<&str>)| To { leaf: world.code(name), percent: percent.map(str::to_owned) };
+    let target =
+        |(name, percent): (&str, Option<&str>)| To { leaf: world.code(name), percent: percent.map(str::to_owned) };
     let code = step.need_name()?.to_owned();
     let file = RuleFile {
         code: code.clone(),
@@ -190,6 +191,7 @@ pub fn close(world: &mut World, step: &Step) -> Result<Outcome, String> {
 
 fn set_state(world: &mut World, step: &Step, state: State) -> Result<Outcome, String> {
     let code = world.code(step.need_name()?);
-    let changed = world.db.write("chart.set_state", &World::who(&step.words), move |tx| chart::set_state(tx, &code, state));
+    let changed =
+        world.db.write("chart.set_state", &World::who(&step.words), move |tx| chart::set_state(tx, &code, state));
     answer(changed, |changed| Outcome::said(format!("{}{}", if changed { "" } else { "already " }, state.as_str())))
 }

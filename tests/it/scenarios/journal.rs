@@ -3,9 +3,7 @@
 use super::script::{Outcome, Step};
 use super::world::{World, answer, day, minor};
 use std::sync::Arc;
-use tributary::ledger::{
-    self, AccountId, AccountRow, Basis, Cause, HoldKind, HoldMove, NewEntry, NewPosting, Posted,
-};
+use tributary::ledger::{self, AccountId, AccountRow, Basis, Cause, HoldKind, HoldMove, NewEntry, NewPosting, Posted};
 
 /// `transfer from=tiktok to=douyin amount=100.00`: Dr leaf, Cr leaf.
 pub fn transfer(world: &mut World, step: &Step) -> Result<Outcome, String> {
@@ -53,8 +51,7 @@ pub fn reverse(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let number = entry_number(world, step.words.get("entry").or(step.name()).ok_or("reverse needs an entry")?)?;
     let (today, reason) = (world.today(), step.words.get("reason").unwrap_or("as asked").to_owned());
     let who = World::who(&step.words);
-    let posted =
-        world.db.write("ledger.reverse", &who, move |tx| ledger::reverse(tx, number, today, &reason));
+    let posted = world.db.write("ledger.reverse", &who, move |tx| ledger::reverse(tx, number, today, &reason));
     answer(posted, |posted| done(posted, "reversed"))
 }
 
@@ -98,10 +95,7 @@ fn decision(world: &mut World, step: &Step, kind: &str) -> Result<NewEntry, Stri
 }
 
 fn moved(from: &AccountRow, to: &AccountRow, amount: i64) -> Vec<NewPosting> {
-    vec![
-        NewPosting { account: AccountId(from.id), amount },
-        NewPosting { account: AccountId(to.id), amount: -amount },
-    ]
+    vec![NewPosting { account: AccountId(from.id), amount }, NewPosting { account: AccountId(to.id), amount: -amount }]
 }
 
 /// The movement of a hold that was placed before, and the account that it is on.

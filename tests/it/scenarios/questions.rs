@@ -42,17 +42,12 @@ pub fn position(world: &mut World, step: &Step) -> Result<Outcome, String> {
 pub fn bank(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let (code, as_of) = (step.words.need("master")?, day(&step.words, "as-of")?);
     let report = world.db.read(|conn| positions::positions(conn, as_of)).map_err(|e| e.to_string())?;
-    let master = report.masters.iter().find(|m| m.master == code).ok_or_else(|| format!("there is no master {code}"))?;
+    let master =
+        report.masters.iter().find(|m| m.master == code).ok_or_else(|| format!("there is no master {code}"))?;
     let known = |amount: Option<positions::Amount>| amount.map_or_else(|| "unknown".to_owned(), |a| a.to_string());
-    let mut said = format!(
-        "book={} bank={} difference={}",
-        master.book,
-        known(master.bank_closing),
-        known(master.difference)
-    );
-    for (word, amount) in
-        [("suspense", master.suspense), ("in_transit", master.in_transit), ("house", master.house)]
-    {
+    let mut said =
+        format!("book={} bank={} difference={}", master.book, known(master.bank_closing), known(master.difference));
+    for (word, amount) in [("suspense", master.suspense), ("in_transit", master.in_transit), ("house", master.house)] {
         if !amount.minor.is_zero() {
             said.push_str(&format!(" {word}={amount}"));
         }
@@ -96,15 +91,14 @@ pub fn waiting(world: &mut World, step: &Step) -> Result<Outcome, String> {
 /// `entry L1`, `entry T1`, `entry 3`: what it is, its days, and its debits and credits.
 pub fn entry(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let number = entry_number(world, step.need_name()?)?;
-    let (entry, accounts) = world
-        .db
-        .read(|conn| Ok((ledger::entry(conn, number)?, ledger::accounts(conn)?)))
-        .map_err(|e| e.to_string())?;
+    let (entry, accounts) =
+        world.db.read(|conn| Ok((ledger::entry(conn, number)?, ledger::accounts(conn)?))).map_err(|e| e.to_string())?;
     let accounts: HashMap<i64, AccountRow> = accounts.into_iter().map(|a| (a.id, a)).collect();
     let account = |id: i64| accounts.get(&id).ok_or_else(|| format!("entry {number} has no account {id}"));
     let mut said =
         vec![format!("{} ({}) booked {} valued {}", entry.kind, entry.basis, entry.booked_on, entry.valued_on)];
-    let width = entry.postings.iter().filter_map(|p| accounts.get(&p.account)).map(|a| world.named(&a.code).len()).max();
+    let width =
+        entry.postings.iter().filter_map(|p| accounts.get(&p.account)).map(|a| world.named(&a.code).len()).max();
     for posting in &entry.postings {
         let on = account(posting.account)?;
         let side = if posting.amount > 0 { "Dr" } else { "Cr" };

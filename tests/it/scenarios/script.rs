@@ -101,10 +101,14 @@ impl Step {
     pub fn holds(&self, outcome: &Outcome) -> Result<(), String> {
         let came = outcome.lines();
         if let (Outcome::Values(values), None) = (outcome, &self.expected) {
-            let differs = |(key, value): &&(&'static str, String)| self.words.get(key).is_some_and(|said| said != value);
+            let differs =
+                |(key, value): &&(&'static str, String)| self.words.get(key).is_some_and(|said| said != value);
             let other: Vec<String> = values.iter().filter(differs).map(|(k, v)| format!("{k}={v}")).collect();
-            let said: Vec<String> =
-                values.iter().filter(differs).filter_map(|(k, _)| Some(format!("{k}={}", self.words.get(k)?))).collect();
+            let said: Vec<String> = values
+                .iter()
+                .filter(differs)
+                .filter_map(|(k, _)| Some(format!("{k}={}", self.words.get(k)?)))
+                .collect();
             return if other.is_empty() { Ok(()) } else { Err(unlike(&said, &other)) };
         }
         match (&self.expected, outcome) {

@@ -25,16 +25,50 @@ const fn verb(
 
 /// What a line of a statement understands, and so do `inflow` and `outflow`.
 pub const LINE_KEYS: [&str; 18] = [
-    "label", "on", "value", "from", "to", "account", "text", "ref", "va", "owner-ref", "bank-ref", "creditor-ref", "code",
-    "info", "return", "details", "ultimate", "charges",
+    "label",
+    "on",
+    "value",
+    "from",
+    "to",
+    "account",
+    "text",
+    "ref",
+    "va",
+    "owner-ref",
+    "bank-ref",
+    "creditor-ref",
+    "code",
+    "info",
+    "return",
+    "details",
+    "ultimate",
+    "charges",
 ];
 
 /// The words that stand by themselves in a line of a statement.
 pub const LINE_FLAGS: [&str; 3] = ["reversal", "pending", "info-only"];
 
 const FLOW_KEYS: &[&str] = &[
-    "master", "amount", "format", "on", "value", "from", "to", "account", "text", "ref", "va", "owner-ref", "bank-ref",
-    "creditor-ref", "code", "info", "return", "details", "ultimate", "charges",
+    "master",
+    "amount",
+    "format",
+    "on",
+    "value",
+    "from",
+    "to",
+    "account",
+    "text",
+    "ref",
+    "va",
+    "owner-ref",
+    "bank-ref",
+    "creditor-ref",
+    "code",
+    "info",
+    "return",
+    "details",
+    "ultimate",
+    "charges",
 ];
 
 const TABLE: &[Entry] = &[
@@ -51,8 +85,20 @@ const TABLE: &[Entry] = &[
         "rule",
         true,
         &[
-            "priority", "masters", "direction", "counterparty", "counterparty-account", "text", "reference", "code", "min",
-            "max", "reversal", "return", "to", "by",
+            "priority",
+            "masters",
+            "direction",
+            "counterparty",
+            "counterparty-account",
+            "text",
+            "reference",
+            "code",
+            "min",
+            "max",
+            "reversal",
+            "return",
+            "to",
+            "by",
         ],
         &[],
         chart::rule,

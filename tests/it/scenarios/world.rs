@@ -132,7 +132,9 @@ impl World {
     /// The id of a line.
     pub fn line(&self, name: &str) -> Result<String, String> {
         let named = self.lines.get(name).cloned();
-        named.ok_or_else(|| format!("there is no line {name}: the statement that tells of it first names it with label="))
+        named.ok_or_else(|| {
+            format!("there is no line {name}: the statement that tells of it first names it with label=")
+        })
     }
 }
 
@@ -145,7 +147,9 @@ pub fn day(words: &Words, key: &str) -> Result<Option<NaiveDate>, String> {
 /// An instant: `2026-03-02T09:00Z`, with seconds or without.
 pub fn instant(text: &str) -> Result<Instant, String> {
     let with_seconds = text.replace('Z', ":00Z");
-    text.parse().or_else(|_| with_seconds.parse()).map_err(|_| format!("{text} is not an instant such as 2026-03-02T09:00Z"))
+    text.parse()
+        .or_else(|_| with_seconds.parse())
+        .map_err(|_| format!("{text} is not an instant such as 2026-03-02T09:00Z"))
 }
 
 /// Minor units of an amount on some account.
