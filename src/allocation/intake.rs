@@ -194,6 +194,7 @@ impl Run<'_> {
             known = statements::known_places(&overlap, &incoming);
         }
         let mut lines = booked_lines(self.db, &row.file, row.place, from).peekable();
+        let before = self.new;
         loop {
             let mut slice =
                 Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
@@ -211,7 +212,8 @@ impl Run<'_> {
                 after = next.map_or(after, |statement| Cursor { statement, line: 0 });
             }
             let (new, again) = (slice.new.len(), slice.again.len());
-            self.commit(slice, after, last, last && next.is_none())?;
+            let ended = last.then_some(self.new - before + new as u64);
+            self.commit(slice, after, ended, last && next.is_none())?;
             overlap.line_count += i64::try_from(new).unwrap_or(0);
             self.new += new as u64;
             self.known += again as u64;
@@ -223,7 +225,8 @@ impl Run<'_> {
         }
     }
 
-    fn commit(&mut self, slice: Slice, after: Cursor, ends_statement: bool, ends_file: bool) -> Result<()> {
+    /// `ended`: how many lines of the statement were new, when this slice is its last.
+    fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<()> {
         let count = slice.new.len() + slice.again.len();
         let (job, owner, after) = (self.job.id.clone(), self.owner.clone(), to_json(&after)?);
         let begin = Instant::now();
@@ -234,8 +237,8 @@ impl Run<'_> {
                 jobs::advance(tx, &job, &owner, &after)?
             }
             slice.post(tx)?;
-            if ends_statement {
-                statements::finish_statement(tx, &slice.row.id, i64::try_from(slice.new.len()).unwrap_or(0))?;
+            if let Some(new) = ended {
+                statements::finish_statement(tx, &slice.row.id, i64::try_from(new).unwrap_or(0))?;
             }
             Ok(())
         })?;

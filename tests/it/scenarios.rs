@@ -23,25 +23,43 @@ use crate::databases::{BOTH, Engine};
 use script::Script;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use world::World;
+
+/// Stories told at once.
+const TELLERS: usize = 4;
 
 #[test]
 fn every_story_is_true_on_both_databases() {
-    let update = std::env::var("UPDATE").is_ok_and(|u| u == "1");
+    let update = updates();
     let only = std::env::var("SCENARIO").ok();
-    let mut failures = Vec::new();
-    let paths = stories();
-    assert!(!paths.is_empty(), "the stories are not there");
-    for path in paths.iter().filter(|p| only.as_deref().is_none_or(|name| name_of(p).contains(name))) {
-        // The text is read again for each engine: what the first one wrote must hold on the second.
-        for (engine, rewrite) in BOTH.into_iter().zip([update, false]) {
-            if let Err(failure) = tell(path, engine, rewrite) {
-                failures.push(format!("on {engine}: {failure}"));
-                break;
-            }
+    let chosen = stories().into_iter().filter(|p| only.as_deref().is_none_or(|name| name_of(p).contains(name)));
+    let left = Mutex::new(chosen);
+    let failures = Mutex::new(Vec::new());
+    // A story mostly waits for its disk.
+    std::thread::scope(|scope| {
+        for _ in 0..TELLERS {
+            scope.spawn(|| {
+                loop {
+                    // The lock must not outlast this statement.
+                    let next = left.lock().map(|mut paths| paths.next());
+                    let Ok(Some(path)) = next else { return };
+                    // The text is read again for each engine: what the first one wrote must hold on the second.
+                    for (engine, rewrite) in BOTH.into_iter().zip([update, false]) {
+                        if let Err(failure) = tell(&path, engine, rewrite) {
+                            failures.lock().expect("no teller panics").push(format!("on {engine}: {failure}"));
+                            break;
+                        }
+                    }
+                }
+            });
         }
+    });
+    let failures = failures.into_inner().expect("no teller panics");
+    assert!(failures.is_empty(), "{} stories fail:\n\n{}", failures.len(), failures.join("\n\n"));
+    if update {
+        show_in_docs();
     }
-    assert!(failures.is_empty(), "{} of {} stories fail:\n\n{}", failures.len(), paths.len(), failures.join("\n\n"));
 }
 
 #[test]
@@ -51,26 +69,46 @@ fn every_story_begins_with_the_fact_that_it_shows() {
     assert!(wrong.is_empty(), "these need a first line such as `# A fee goes to the house.`: {}", wrong.join(", "));
 }
 
-/// Blocks that begin with three backticks and `scenario FILE` are the text of that file.
 #[test]
 fn the_docs_show_stories_as_they_are() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut shown = 0;
-    for entry in fs::read_dir(docs).expect("the folder docs").flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|e| e != "md") {
-            continue;
-        }
+    for path in docs() {
         let text = fs::read_to_string(&path).expect("a text");
-        for block in text.split("```scenario ").skip(1) {
-            let (file, rest) = block.split_once('\n').expect("the name of a file");
-            let (content, _) = rest.split_once("```").expect("the end of a block");
-            let story = fs::read_to_string(folder().join(file.trim())).unwrap_or_else(|e| panic!("{file}: {e}"));
-            assert_eq!(content, story, "{} does not show {file} as it is", path.display());
-            shown += 1;
-        }
+        let (now, blocks) = with_stories(&text);
+        assert!(updates() || now == text, "{} shows a story otherwise than it is; UPDATE=1 mends it", path.display());
+        shown += blocks;
     }
     assert!(shown > 0, "docs/accounting.md shows no story");
+}
+
+fn show_in_docs() {
+    for path in docs() {
+        let text = fs::read_to_string(&path).expect("a text");
+        fs::write(&path, with_stories(&text).0).expect("docs can be written");
+    }
+}
+
+/// A text in which blocks that begin with three backticks and `scenario FILE` are that file, and how many there are.
+fn with_stories(text: &str) -> (String, usize) {
+    let mut blocks = text.split("```scenario ");
+    let mut now = blocks.next().unwrap_or_default().to_owned();
+    let mut count = 0;
+    for block in blocks {
+        let (file, rest) = block.split_once('\n').expect("the name of a file");
+        let (_, behind) = rest.split_once("```").expect("the end of a block");
+        let story = fs::read_to_string(folder().join(file.trim())).unwrap_or_else(|e| panic!("{file}: {e}"));
+        now.push_str(&format!("```scenario {file}\n{story}```{behind}"));
+        count += 1;
+    }
+    (now, count)
+}
+
+fn updates() -> bool {
+    std::env::var("UPDATE").is_ok_and(|u| u == "1")
+}
+
+fn docs() -> Vec<PathBuf> {
+    files_with("md", Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"))
 }
 
 /// Plays one story; the error names file, line, what was expected and what came.
@@ -107,9 +145,14 @@ fn folder() -> PathBuf {
 }
 
 fn stories() -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder()).expect("the folder tests/scenarios").flatten();
+    files_with("txt", folder())
+}
+
+fn files_with(extension: &str, folder: PathBuf) -> Vec<PathBuf> {
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten();
     let mut paths: Vec<PathBuf> =
-        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "txt")).collect();
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == extension)).collect();
+    assert!(!paths.is_empty(), "there is nothing in {}", folder.display());
     paths.sort();
     paths
 }

@@ -45,7 +45,7 @@ fn one_line(world: &mut World, step: &Step, sign: char) -> Result<Outcome, Strin
     let (head, line): (Vec<_>, Vec<_>) =
         step.words.pairs.iter().cloned().partition(|(key, _)| matches!(key.as_str(), "master" | "format"));
     let first = format!("{sign}{}", step.words.need("amount")?);
-    let mut line = Words { first, bare: step.words.bare.clone(), pairs: line, ..step.words.clone() };
+    let mut line = Words { first, bare: step.words.bare.clone(), pairs: line };
     line.pairs.retain(|(key, _)| key != "amount");
     if let Some(name) = step.name().filter(|name| !LINE_FLAGS.contains(name)) {
         line.bare.retain(|word| word != name);
@@ -130,25 +130,15 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
         || format!("{}-{serial}{}", master.unwrap_or("other"), page.map_or_else(String::new, |(p, _)| format!("-{p}"))),
         str::to_owned,
     );
+    let format = head.get("format").unwrap_or("camt").to_owned();
+    let is_swift = format.starts_with("mt940");
     let mut lines = Vec::with_capacity(body.len());
     for (place, words) in (1..).zip(body) {
-        let entry = entry(
-            world,
-            words,
-            currency,
-            closing_on,
-            head.get("format") != Some("camt") && head.get("format").is_some(),
-        )?;
-        lines.push((words.get("label").map_or_else(|| format!("{name}.{place}"), str::to_owned), entry));
+        let label = words.get("label").map_or_else(|| format!("{name}.{place}"), str::to_owned);
+        lines.push((label, entry(world, words, currency, closing_on, is_swift)?));
     }
-    let (mut totals, mut closing) = (Totals::default(), opening);
-    for (_, entry) in &lines {
-        totals.add(entry);
-        if entry.status == Status::Booked {
-            closing += if entry.direction == Direction::Credit { entry.amount.0 } else { -entry.amount.0 };
-        }
-    }
-    let closing = amount("closing")?.unwrap_or(closing);
+    let (totals, moved) = sums(&lines);
+    let closing = amount("closing")?.unwrap_or(opening + moved);
     if let Some(account) = master.and_then(|m| world.accounts.get_mut(m)) {
         (account.balance, account.statements) = (closing, serial);
     }
@@ -171,12 +161,23 @@ fn write(world: &mut World, head: &Words, name: Option<&str>, body: &[Words]) ->
         closing: balance(declared, closing_on, page.is_some_and(|(_, last)| !last)),
         totals: Some(totals),
     };
-    let format = head.get("format").unwrap_or("camt").to_owned();
     let file = head.get("file").unwrap_or(&name).to_owned();
     if world.written.insert(name.clone(), Written { format, file, head: statement, lines }).is_some() {
         return Err(format!("there is a statement {name} already; give this one a name of its own"));
     }
     Ok(name)
+}
+
+/// The totals over all lines, and what the booked ones move.
+fn sums(lines: &[(String, Entry)]) -> (Totals, i64) {
+    let (mut totals, mut moved) = (Totals::default(), 0);
+    for (_, entry) in lines {
+        totals.add(entry);
+        if entry.status == Status::Booked {
+            moved += if entry.direction == Direction::Credit { entry.amount.0 } else { -entry.amount.0 };
+        }
+    }
+    (totals, moved)
 }
 
 /// `1/2`: the page, and whether it is the last.
