@@ -5,7 +5,7 @@
 #![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{AccountKind, Basis, HoldKind, NewEntry};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::fmt;
 
 /// Why an entry is not posted, in the order of checking.

@@ -29,7 +29,7 @@ fn state() -> State {
         balance: Balance::default(),
         touched: false,
     };
-    State::new(KINDS.iter().enumerate().map(account).collect(), HashMap::new(), HashMap::new())
+    State::new(KINDS.iter().enumerate().map(account).collect(), HashMap::default(), HashMap::default())
 }
 
 fn entry(basis: Basis, postings: &[(i64, i64)], holds: Vec<HoldMove>) -> NewEntry {

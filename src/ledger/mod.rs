@@ -10,7 +10,7 @@
 use crate::db::{Asked, Db, Kind, Lane, Tx, Who};
 use crate::error::{Error, Result};
 use chrono::NaiveDate;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 
 pub mod check;

@@ -21,7 +21,8 @@ use chrono::NaiveDate;
 use diesel::dsl::max;
 use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable};
 use diesel::{QueryResult, RunQueryDsl, insert_into, update};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::{HashMap, HashMapExt};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys per `IN` list: far below both databases' limits of bound values.
 const KEYS: usize = 5_000;
@@ -334,6 +335,8 @@ struct PostingRow {
     leg: i64,
     amount: i64,
     balance_after: i64,
+    /// Booking and value day of its entry: for the totals, not stored again.
+    days: (NaiveDate, NaiveDate),
 }
 
 impl Bulk for PostingRow {
@@ -466,7 +469,6 @@ pub(super) fn write(tx: &mut Tx<'_>, decided: &[Decided<'_>], state: &State) -> 
     let mut entry_rows = Vec::with_capacity(decided.len());
     let mut posting_rows = Vec::with_capacity(decided.len() * 2);
     let mut hold_rows = Vec::new();
-    let mut totals: HashMap<(i64, NaiveDate), DaySums> = HashMap::with_capacity(1_024);
     let mut encoding = Encoding::default();
     for d in decided {
         let (booked_on, valued_on) = (day(d.entry.booked_on)?, day(d.entry.valued_on)?);
@@ -474,12 +476,15 @@ pub(super) fn write(tx: &mut Tx<'_>, decided: &[Decided<'_>], state: &State) -> 
         entry_rows.push(EntryRow { number: d.number, seal, actor: d.actor, entry: d.entry, booked_on, valued_on });
         for ((posting, balance_after), leg) in d.entry.postings.iter().zip(&d.balances_after).zip(0..) {
             let NewPosting { account: AccountId(account), amount } = *posting;
-            posting_rows.push(PostingRow { account, entry: d.number, leg, amount, balance_after: *balance_after });
-            let same_day = d.entry.booked_on == d.entry.valued_on;
-            totals.entry((account, d.entry.booked_on)).or_default().add(amount, true, same_day);
-            if !same_day {
-                totals.entry((account, d.entry.valued_on)).or_default().add(amount, false, true);
-            }
+            let days = (d.entry.booked_on, d.entry.valued_on);
+            posting_rows.push(PostingRow {
+                account,
+                entry: d.number,
+                leg,
+                amount,
+                balance_after: *balance_after,
+                days,
+            });
         }
         for ((movement, held_after), leg) in d.entry.holds.iter().zip(&d.held_after).zip(0..) {
             hold_rows.push(HoldRow {
@@ -500,11 +505,21 @@ pub(super) fn write(tx: &mut Tx<'_>, decided: &[Decided<'_>], state: &State) -> 
     balance_rows.sort_unstable_by_key(|b| b.account);
     bulk::upsert(tx.conn(), &balance_rows)?;
     let recorded_on = day(today)?;
-    let mut total_rows = Vec::with_capacity(totals.len());
-    for ((account, date), sums) in totals {
-        total_rows.push(DayTotalRow { account, day: day(date)?, recorded_on, sums });
+    let mut total_rows = Vec::with_capacity(balance_rows.len());
+    for of_account in posting_rows.chunk_by(|a, b| a.account == b.account) {
+        let mut totals: BTreeMap<NaiveDate, DaySums> = BTreeMap::new();
+        for PostingRow { amount, days: (booked_on, valued_on), .. } in of_account {
+            let same_day = booked_on == valued_on;
+            totals.entry(*booked_on).or_default().add(*amount, true, same_day);
+            if !same_day {
+                totals.entry(*valued_on).or_default().add(*amount, false, true);
+            }
+        }
+        let account = of_account.first().map_or(0, |p| p.account);
+        for (date, sums) in totals {
+            total_rows.push(DayTotalRow { account, day: day(date)?, recorded_on, sums });
+        }
     }
-    total_rows.sort_unstable_by(|a, b| (a.account, a.day.text()).cmp(&(b.account, b.day.text())));
     bulk::upsert(tx.conn(), &total_rows)
 }
 
