@@ -5,5 +5,7 @@ mod databases;
 mod formats;
 mod given;
 mod intake;
+mod journal;
+mod tampering;
 mod tidy;
 mod writer;
