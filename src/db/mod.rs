@@ -25,7 +25,7 @@ mod writer;
 pub use conn::{Conn, Url, broken};
 pub(crate) use tx::event_leaf;
 pub use tx::{Head, Tx, Who, head};
-pub use writer::{Asked, Fault, FaultPoint, Faults, Kind, Lane};
+pub use writer::{Answers, Asked, Fault, FaultPoint, Faults, Kind, Lane};
 
 const LITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const PG_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");

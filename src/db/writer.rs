@@ -64,13 +64,16 @@ pub enum Fault {
 /// Decides at each point whether something fails.
 pub type Faults = Arc<dyn Fn(FaultPoint) -> Option<Fault> + Send + Sync>;
 
+/// One answer for each item, or why there are none.
+pub type Answers<A> = Result<Vec<Result<A>>>;
+
 /// A hot command: many items, each answered on its own, written set-based.
 pub struct Kind<T: 'static, A: 'static> {
     /// For logs and metrics.
     pub name: &'static str,
     /// Runs all items in order; the outer error is a fault of the machine, an inner one the answer to its item. It must not
     /// write anything for an item that it refuses.
-    pub run: fn(&mut Tx<'_>, &[Asked<T>]) -> Result<Vec<Result<A>>>,
+    pub run: fn(&mut Tx<'_>, &[Asked<T>]) -> Answers<A>,
 }
 
 /// An item of a hot command and who asks for it.
@@ -104,7 +107,7 @@ trait Work: Send {
 struct Batch<T: 'static, A: 'static> {
     kind: &'static Kind<T, A>,
     asked: Vec<Asked<T>>,
-    callers: Vec<(usize, SyncSender<Result<Vec<Result<A>>>>)>,
+    callers: Vec<(usize, SyncSender<Answers<A>>)>,
     answers: Vec<Result<A>>,
 }
 
@@ -349,7 +352,7 @@ impl Queue {
         while let Some(work) = lanes.interactive.pop_front() {
             items += work.items();
             lanes.items[0] = lanes.items[0].saturating_sub(work.items());
-            let left = group.iter_mut().fold(Some(work), |work, earlier| work.and_then(|w| earlier.merge(w)));
+            let left = group.iter_mut().try_fold(work, |work, earlier| earlier.merge(work));
             group.extend(left);
             let next = lanes.interactive.front().map_or(0, |w| w.items());
             if items + next > GROUP_ITEMS {

@@ -32,7 +32,7 @@ fn write_files(folder: &Path) -> usize {
         let id = format!("S{master}N{number}");
         let told = [statement(master, &id, number, (number, number), booked)];
         count += told[0].1.len();
-        let bytes = if number % 4 == 0 { mt(&told) } else { camt(&id, &told) };
+        let bytes = if number.is_multiple_of(4) { mt(&told) } else { camt(&id, &told) };
         std::fs::write(folder.join(name), bytes).expect("written");
     };
     for number in 1..=SMALL_FILES {

@@ -6,6 +6,7 @@ mod formats;
 mod given;
 mod intake;
 mod journal;
+mod nodes;
 mod tampering;
 mod tidy;
 mod writer;
