@@ -3,7 +3,7 @@
 use super::place::{Decision, Leaf, Placer};
 use super::rules::{Rule, RuleFile, RuleSet};
 use crate::db::bulk::{self, Bulk, Cells, Moment};
-use crate::db::schema::{accounts, masters, routes, rules as rules_table, sub_accounts};
+use crate::db::schema::{accounts, masters, postings, routes, rules as rules_table, sub_accounts};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::ledger::AccountId;
@@ -14,7 +14,10 @@ use diesel::prelude::{
 };
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// Routes per page of a proof.
+const KEYS: i64 = 4_000;
 
 /// A route, as it is read back.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -275,10 +278,18 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
         ),
         (
             "I6",
-            "SELECT 'line ' || l.id || ' is not what entry ' || r.entry || ' posts on its master' AS what \
-                FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
-                LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry \
-                WHERE r.seq = 0 AND (p.amount IS NULL OR p.amount <> l.amount) LIMIT 100",
+            "SELECT 'line ' || r.line || ' is not what entry ' || r.entry || ' posts on its master' AS what \
+                FROM routes r LEFT JOIN lines l ON l.id = r.line LEFT JOIN masters m ON m.id = l.master \
+                LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry LEFT JOIN entries e ON e.number = r.entry \
+                WHERE r.seq = 0 AND (p.amount IS NULL OR e.number IS NULL OR p.amount <> l.amount OR l.posting <> 'posted' \
+                OR e.booked_on <> l.booked_on OR e.valued_on <> l.valued_on) LIMIT 100",
+        ),
+        (
+            "I10",
+            "SELECT 'route ' || r.seq || ' of line ' || r.line || ' was not decided as entry ' || r.entry || ' says' AS what \
+                FROM routes r LEFT JOIN entries e ON e.number = r.entry LEFT JOIN seals s ON s.number = e.seal \
+                WHERE s.number IS NULL OR e.actor <> r.decided_by OR s.recorded_at <> r.decided_at OR (r.seq > 0 \
+                AND NOT EXISTS (SELECT 1 FROM routes b WHERE b.line = r.line AND b.seq = r.seq - 1)) LIMIT 100",
         ),
         (
             "I6",
@@ -303,5 +314,38 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
         let rows: Vec<Finding> = sql_query(sql).load(conn).map_err(broken)?;
         found.extend(rows.into_iter().map(|f| (invariant, f.what)));
     }
+    let mut after = String::new();
+    while let Some(last) = unsound_shares(conn, &after, &mut found)? {
+        after = last;
+    }
     Ok(found)
+}
+
+/// Routes whose shares are not those that their entries post, page by page of lines; gives the last line of the page.
+fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, String)>) -> Result<Option<String>> {
+    let page = routes::table.filter(routes::line.gt(after)).order((routes::line, routes::seq)).limit(KEYS);
+    let mut page: Vec<RouteRow> = page.select(RouteRow::as_select()).load(conn).map_err(broken)?;
+    let Some(last) = page.last().map(|r| r.line.clone()) else { return Ok(None) };
+    // The routes of the last line may go on beyond the page.
+    page.retain(|r| r.line != last);
+    page.extend(routes_of(conn, &last)?);
+    let numbers: Vec<i64> = page.iter().map(|r| r.entry).collect();
+    let legs = postings::table.filter(postings::entry.eq_any(numbers));
+    let legs: Vec<(i64, i64, i64)> =
+        legs.select((postings::entry, postings::account, postings::amount)).load(conn).map_err(broken)?;
+    let legs: HashSet<(i64, i64, i64)> = legs.into_iter().collect();
+    for route in page {
+        let posted = route.shares().is_ok_and(|shares| {
+            !shares.is_empty()
+                && shares.iter().all(|(account, amount)| legs.contains(&(route.entry, account.0, *amount)))
+        });
+        if !posted {
+            let what = format!(
+                "route {} of line {} has shares that entry {} does not post",
+                route.seq, route.line, route.entry
+            );
+            found.push(("I8", what));
+        }
+    }
+    Ok(Some(last))
 }

@@ -6,7 +6,7 @@
 
 use super::store::{self, AccountRow, DaySums, EntryView, EventRow, SealRow};
 use crate::db::seal::{Encoding, Hash, Peaks, SealContent, root};
-use crate::db::{Conn, Db, event_leaf, head};
+use crate::db::{Conn, Db, event_leaf};
 use crate::error::Result;
 use crate::time::{day_of, from_stored};
 use chrono::{NaiveDate, NaiveDateTime};
@@ -43,23 +43,27 @@ const MANY: usize = 1_000;
 
 /// Proves I1 to I6, I10 and I11 as far as the journal itself can. `progress` is told how many entries are done of how many.
 pub fn check(db: &Db, mut progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
-    let end = db.read(head)?;
+    let (last_seal, last_entry) = db.read(store::end)?;
     let mut fold = Fold::new(db.read(store::accounts)?);
-    while fold.seal < end.seal && fold.violations.len() < MANY {
-        let upto = end.seal;
-        db.read(|conn| fold.page(conn, upto))?;
-        progress(fold.entry, end.entry);
+    while fold.seal < last_seal && fold.violations.len() < MANY {
+        db.read(|conn| fold.page(conn, last_seal))?;
+        progress(fold.entry, last_entry);
     }
     db.read(|conn| {
         // What came since, and then everything that can move, within one snapshot.
-        let now = head(conn)?;
+        let (last_seal, _) = store::end(conn)?;
         fold.add_accounts(store::accounts(conn)?);
-        while fold.seal < now.seal && fold.violations.len() < MANY {
-            fold.page(conn, now.seal)?;
+        while fold.seal < last_seal && fold.violations.len() < MANY {
+            fold.page(conn, last_seal)?;
         }
         fold.compare(conn)
     })?;
     Ok(fold.violations)
+}
+
+fn state_in(after: Option<&str>) -> String {
+    let after: Option<serde_json::Value> = after.and_then(|json| serde_json::from_str(json).ok());
+    after.and_then(|a| a["state"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// What an account comes to, by its postings so far.
@@ -81,6 +85,8 @@ struct Fold {
     postings: i64,
     hold_moves: i64,
     reversed: HashSet<i64>,
+    /// The newest state of an account that an event tells of, by code.
+    states: HashMap<String, String>,
     seal: i64,
     entry: i64,
     event: i64,
@@ -102,6 +108,7 @@ impl Fold {
             postings: 0,
             hold_moves: 0,
             reversed: HashSet::new(),
+            states: HashMap::new(),
             seal: 0,
             entry: 0,
             event: 0,
@@ -234,6 +241,11 @@ impl Fold {
         let number = entry.number;
         let mut books: Vec<(i64, i128)> = Vec::with_capacity(1);
         let mut had: Vec<(i64, i64)> = Vec::with_capacity(2);
+        let legs = entry.postings.iter().zip(0..).all(|(p, leg)| p.leg == leg);
+        if !legs || !entry.holds.iter().zip(0..).all(|(h, leg)| h.leg == leg) {
+            // The seal covers the order of postings and holds, which their legs give.
+            self.wrong("I2", format!("the legs of entry {number} are not numbered from 0 on"));
+        }
         for p in &entry.postings {
             let Some(account) = self.accounts.get(&p.account) else {
                 self.wrong("I3", format!("entry {number} posts to account {}, which is not there", p.account));
@@ -342,6 +354,9 @@ impl Fold {
                         format!("event {} names seal {}, but seal {} covers it", e.number, e.seal, seal.number),
                     );
                 }
+                if e.kind == "account.state" {
+                    self.states.insert(e.subject.clone(), state_in(e.after.as_deref()));
+                }
                 leaves.push(event_leaf(
                     e.number,
                     &e.actor,
@@ -361,7 +376,15 @@ impl Fold {
 
     /// Compares everything that moves with the fold; `conn` is a snapshot at which the fold is complete.
     fn compare(&mut self, conn: &mut Conn) -> Result<()> {
-        for account in store::accounts(conn)? {
+        let accounts = store::accounts(conn)?;
+        let counts = store::counts(conn)?;
+        if [counts.accounts, counts.balances].iter().any(|n| usize::try_from(*n) != Ok(accounts.len())) {
+            let what =
+                format!("{} accounts and {} balances are stored; each has one", counts.accounts, counts.balances);
+            self.wrong("I3", what);
+        }
+        for account in accounts {
+            self.compare_terms(&account);
             let want = self.sums.get(&account.id).copied().unwrap_or_default();
             let same = (account.debits, account.credits, account.held, account.postings)
                 == (want.debits, want.credits, want.held, want.postings);
@@ -379,19 +402,38 @@ impl Fold {
             }
         }
         self.compare_days(conn)?;
-        let stored = store::counts(conn)?;
         let (postings, holds, entries, events) = (self.postings, self.hold_moves, self.entry, self.event);
         for (invariant, what, stored, belong) in [
-            ("I3", "postings", stored.postings, postings),
-            ("I3", "movements of holds", stored.holds, holds),
-            ("I11", "entries", stored.entries, entries),
-            ("I11", "events", stored.events, events),
+            ("I3", "postings", counts.postings, postings),
+            ("I3", "movements of holds", counts.holds, holds),
+            ("I11", "entries", counts.entries, entries),
+            ("I11", "events", counts.events, events),
         ] {
             if stored != belong {
                 self.wrong(invariant, format!("{stored} {what} are stored, but {belong} are sealed"));
             }
         }
         Ok(())
+    }
+
+    /// What decisions on an account go by follows from its kind, its currency and the events of its state.
+    fn compare_terms(&mut self, account: &AccountRow) {
+        let code = &account.code;
+        let state = self.states.get(code).map_or("open", String::as_str);
+        if account.state != state {
+            self.wrong("I10", format!("{code} is {}, but by its events it is {state}", account.state));
+        }
+        if account.floor != account.kind().floor() {
+            self.wrong("I4", format!("{code} has a floor of {:?}, which is not that of its kind", account.floor));
+        }
+        let exponent = account.currency.parse().map(|c: crate::money::Currency| i64::from(c.exponent()));
+        if exponent.as_ref().ok() != Some(&account.exponent) {
+            let (currency, exponent) = (&account.currency, account.exponent);
+            self.wrong(
+                "I3",
+                format!("{code} is kept with {exponent} decimals, which is not how {currency} is written"),
+            );
+        }
     }
 
     fn compare_days(&mut self, conn: &mut Conn) -> Result<()> {

@@ -68,6 +68,11 @@ impl AccountKind {
         matches!(self, AccountKind::Master | AccountKind::Memo)
     }
 
+    /// Below what no decision takes an account of this kind; only what belongs to somebody has such a floor.
+    pub fn floor(self) -> Option<i64> {
+        matches!(self, AccountKind::Leaf | AccountKind::House).then_some(0)
+    }
+
     /// A debit-positive balance as people read it: positive on the account's normal side.
     pub fn natural(self, debit_positive: i64) -> i64 {
         if self.is_debit_normal() { debit_positive } else { debit_positive.saturating_neg() }
@@ -336,8 +341,7 @@ pub struct NewAccount<'a> {
 
 /// Opens an account with a zero balance. Leaves and house leaves have a floor of zero.
 pub fn open_account(tx: &mut Tx<'_>, new: &NewAccount<'_>) -> Result<AccountId> {
-    let floor = matches!(new.kind, AccountKind::Leaf | AccountKind::House).then_some(0);
-    store::insert_account(tx, new, floor)
+    store::insert_account(tx, new, new.kind.floor())
 }
 
 /// Opens, freezes or closes an account. Only an account at zero, without holds, can be closed.

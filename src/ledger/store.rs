@@ -5,7 +5,7 @@ mod proof;
 mod reading;
 
 pub use dated::{DayBasis, all_as_of, all_held_at, as_known, as_of, as_of_and_known, entry_at};
-pub(super) use proof::{EventRow, SealRow, counts, day_totals, events_between, seals_after};
+pub(super) use proof::{EventRow, SealRow, counts, day_totals, end, events_between, seals_after};
 use reading::views;
 pub use reading::{EntryView, HoldView, PostingView, entries, entry, entry_by_cause, statement};
 

@@ -18,10 +18,9 @@ use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use chrono::NaiveDate;
 use diesel::prelude::{
-    ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
-    Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
-use diesel::{RunQueryDsl, delete, insert_into, update};
+use diesel::{QueryableByName, RunQueryDsl, delete, insert_into, sql_query, update};
 
 /// A statement of a file.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -179,31 +178,58 @@ pub(super) fn line_count(conn: &mut Conn, master: &str) -> Result<i64> {
     masters::table.find(master).select(masters::line_count).first(conn).map_err(broken)
 }
 
-/// Statements whose own arithmetic does not hold although they were taken in, and lines without a statement: for `check`.
+/// Statements whose own arithmetic does not hold although they were taken in, and lines that no such statement tells of: for
+/// `check`.
 pub(super) fn unsound(conn: &mut Conn) -> Result<(Vec<String>, Vec<String>)> {
-    let both = statements::table.filter(statements::state.eq("posted")).filter(statements::opening.is_not_null());
-    let both = both.filter(statements::closing.is_not_null());
-    type Row = (String, Option<i64>, Option<i64>, i64);
-    let rows: Vec<Row> = both
-        .select((statements::id, statements::opening, statements::closing, statements::booked_count))
-        .load(conn)
-        .map_err(broken)?;
+    let posted = statements::table.filter(statements::state.eq("posted")).order(statements::id);
+    let rows: Vec<StatementRow> = posted.select(StatementRow::as_select()).load(conn).map_err(broken)?;
     let mut wrong = Vec::new();
-    for (id, opening, closing, count) in rows {
-        let first = lines_table::table.filter(lines_table::statement.eq(&id)).select(lines_table::amount);
-        let mut amounts: Vec<i64> = first.load(conn).map_err(broken)?;
+    for row in rows {
+        let columns = (lines_table::amount, lines_table::booked_on);
+        let mut told: Vec<(i64, NaiveDate)> =
+            lines_table::table.filter(lines_table::statement.eq(&row.id)).select(columns).load(conn).map_err(broken)?;
         let again = line_facets::table.inner_join(lines_table::table.on(lines_table::id.eq(line_facets::line)));
-        let again = again.filter(line_facets::statement.eq(&id)).select(lines_table::amount);
-        amounts.extend(again.load::<i64>(conn).map_err(broken)?);
-        let sum: i128 = amounts.iter().copied().map(i128::from).sum();
-        let told = i64::try_from(amounts.len()).unwrap_or(i64::MAX);
-        if told != count {
-            wrong.push(format!("statement {id} has {count} booked lines, but {told} are stored"));
-        } else if i128::from(opening.unwrap_or(0)) + sum != i128::from(closing.unwrap_or(0)) {
-            wrong.push(format!("statement {id}: opening plus its stored lines is not its closing balance"));
-        }
+        let again = again.filter(line_facets::statement.eq(&row.id)).select(columns);
+        told.extend(again.load::<(i64, NaiveDate)>(conn).map_err(broken)?);
+        wrong.extend(row.contradiction(&told).map(|what| format!("statement {} {what}", row.id)));
     }
-    let orphans = lines_table::table.left_join(statements::table.on(statements::id.eq(lines_table::statement)));
-    let orphans = orphans.filter(statements::id.nullable().is_null()).select(lines_table::id).limit(100);
-    Ok((wrong, orphans.load(conn).map_err(broken)?))
+    // A line or facet whose statement is gone, held back, or of another master.
+    let sql = "SELECT l.id AS line FROM lines l LEFT JOIN statements s ON s.id = l.statement \
+               WHERE s.id IS NULL OR s.master IS NULL OR s.master <> l.master OR s.state NOT IN ('posting', 'posted') \
+               UNION SELECT f.line FROM line_facets f LEFT JOIN statements s ON s.id = f.statement \
+               LEFT JOIN lines l ON l.id = f.line WHERE s.id IS NULL OR l.id IS NULL OR s.master IS NULL \
+               OR s.master <> l.master OR s.state NOT IN ('posting', 'posted') LIMIT 100";
+    let orphans: Vec<Orphan> = sql_query(sql).load(conn).map_err(broken)?;
+    Ok((wrong, orphans.into_iter().map(|o| o.line).collect()))
+}
+
+#[derive(QueryableByName)]
+struct Orphan {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    line: String,
+}
+
+impl StatementRow {
+    /// What its stored lines, by amount and booking day, say otherwise than the statement.
+    fn contradiction(&self, told: &[(i64, NaiveDate)]) -> Option<String> {
+        let (count, stored) = (self.booked_count, told.len());
+        if i64::try_from(stored) != Ok(count) {
+            return Some(format!("has {count} booked lines, but {stored} are stored"));
+        }
+        let sum =
+            |sign: i64| told.iter().filter(|(a, _)| a.signum() == sign).map(|(a, _)| i128::from(*a)).sum::<i128>();
+        let (credits, debits) = (sum(1), -sum(-1));
+        if let (Some(opening), Some(closing)) = (self.opening, self.closing)
+            && i128::from(opening) + credits - debits != i128::from(closing)
+        {
+            return Some(": opening plus its stored lines is not its closing balance".to_owned());
+        }
+        // Its totals are over all lines, and only booked ones are stored.
+        let totals = (i128::from(self.credit_total), i128::from(self.debit_total));
+        if self.line_count < count || (self.line_count == count && totals != (credits, debits)) {
+            return Some("has other totals than its stored lines".to_owned());
+        }
+        let days = (told.iter().map(|(_, day)| *day).min(), told.iter().map(|(_, day)| *day).max());
+        (days != (self.first_day, self.last_day)).then(|| "is of other days than its stored lines".to_owned())
+    }
 }

@@ -1,12 +1,12 @@
 //! What `check` reads: everything as it is stored, in the order in which it was written.
 
 use super::DaySums;
-use crate::db::schema::{day_totals as day_totals_table, entries, events, holds, postings, seals};
+use crate::db::schema::{accounts, balances, day_totals as day_totals_table, entries, events, holds, postings, seals};
 use crate::db::{Conn, broken};
 use crate::error::Result;
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::RunQueryDsl;
-use diesel::prelude::{ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = seals)]
@@ -32,6 +32,12 @@ pub(in crate::ledger) struct EventRow {
     pub(in crate::ledger) subject: String,
     pub(in crate::ledger) before: Option<String>,
     pub(in crate::ledger) after: Option<String>,
+}
+
+/// The newest seal and entry. Not [`crate::db::head`], which refuses a damaged seal: here it is to be named.
+pub(in crate::ledger) fn end(conn: &mut Conn) -> Result<(i64, i64)> {
+    let newest = seals::table.select((seals::number, seals::last_entry)).order(seals::number.desc());
+    Ok(newest.first(conn).optional().map_err(broken)?.unwrap_or((0, 0)))
 }
 
 /// The next seals after a number, up to another.
@@ -66,6 +72,8 @@ pub(in crate::ledger) struct Counts {
     pub(in crate::ledger) holds: i64,
     pub(in crate::ledger) entries: i64,
     pub(in crate::ledger) events: i64,
+    pub(in crate::ledger) accounts: i64,
+    pub(in crate::ledger) balances: i64,
 }
 
 /// How many rows there are, whether or not anything refers to them.
@@ -75,5 +83,7 @@ pub(in crate::ledger) fn counts(conn: &mut Conn) -> Result<Counts> {
         holds: holds::table.count().get_result(conn).map_err(broken)?,
         entries: entries::table.count().get_result(conn).map_err(broken)?,
         events: events::table.count().get_result(conn).map_err(broken)?,
+        accounts: accounts::table.count().get_result(conn).map_err(broken)?,
+        balances: balances::table.count().get_result(conn).map_err(broken)?,
     })
 }
