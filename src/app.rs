@@ -6,7 +6,8 @@ use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::ledger::{self, check::Violation};
-use crate::{positions, statements};
+use crate::positions;
+use crate::statements;
 use serde::Deserialize;
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
 //! Settings: built-in defaults, a file, the environment; the later wins. `config/default.toml` lists and explains all.
 
-use crate::db::Url;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::path::Path;
@@ -38,11 +37,4 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
 
 fn refused(e: config::ConfigError) -> Error {
     Error::Refused { code: "configuration", message: format!("the configuration cannot be used: {e}") }
-}
-
-impl Config {
-    /// The configured database.
-    pub fn database_url(&self) -> Result<Url> {
-        self.database.url.parse()
-    }
 }

@@ -8,6 +8,7 @@ pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod error;
 pub mod ids;
 pub mod ledger;

@@ -10,7 +10,7 @@
 use super::place::Placer;
 use super::store::{self, NewRoute};
 use crate::banking::{Event, Reader, Status};
-use crate::db::jobs::{self, Owner};
+use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Tx, Who};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, NewEntry, NewPosting};
@@ -76,10 +76,9 @@ pub fn take_in(
     };
     let again =
         fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
-    if again {
-        accept(db, who, &file)?;
-    }
-    let (new_lines, known_lines) = post(db, who, &file.id, progress)?;
+    let owner = Owner::here();
+    let job = if again { accept(db, who, &file, &owner)? } else { lease(db, who, &file.id, &owner)? };
+    let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post(db, who, job, owner, progress))?;
     db.read(|conn| {
         let file = statements::file(conn, &file.id)?;
         let statements = statements::statements_of_file(conn, &file.id)?;
@@ -91,13 +90,16 @@ pub fn take_in(
 pub fn resume(db: &Db, who: &Arc<Who>, progress: &mut dyn FnMut(u64, u64)) -> Result<u64> {
     let mut lines = 0;
     for job in db.read(|conn| jobs::unfinished(conn, JOB))? {
-        lines += post(db, who, &job.subject, progress)?.0;
+        let owner = Owner::here();
+        if let Some(job) = lease(db, who, &job.subject, &owner)? {
+            lines += post(db, who, job, owner, progress)?.0;
+        }
     }
     Ok(lines)
 }
 
-/// Surveys what is stored and accepts or refuses it.
-fn accept(db: &Db, who: &Arc<Who>, file: &FileRow) -> Result<()> {
+/// Surveys what is stored and accepts or refuses it. Gives the job of posting it, if there is something to post.
+fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, owner: &Owner) -> Result<Option<Job>> {
     let survey: Arc<Survey> = Arc::new(survey(statements::stored_bytes(db, &file.id)));
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {
@@ -105,48 +107,43 @@ fn accept(db: &Db, who: &Arc<Who>, file: &FileRow) -> Result<()> {
         let problems: Vec<String> = remarks.iter().map(|r| format!("{}: {}", r.at, r.problem)).collect();
         Refusal::UnreadableFile { name, problems: problems.join("; ") }
     });
-    db.write("statement.accept", who, move |tx| {
+    let owner = owner.clone();
+    let job = db.write("statement.accept", who, move |tx| {
         statements::set_survey(tx, &id, &survey)?;
         if survey.refused() {
-            return Ok(());
+            return Ok(None);
         }
         let rows = statements::accept(tx, &id, &survey)?;
-        if let Some(first) = rows.iter().find(|r| r.state == "posting") {
-            let cursor = Cursor { statement: first.place, line: 0 };
-            jobs::add(tx, JOB, &id, &to_json(&cursor)?)?;
-        }
-        Ok(())
+        let Some(first) = rows.iter().find(|r| r.state == "posting") else { return Ok(None) };
+        jobs::add(tx, JOB, &id, &to_json(&Cursor { statement: first.place, line: 0 })?)?;
+        jobs::lease(tx, JOB, &id, &owner)
     })?;
-    refused.map_or(Ok(()), |refusal| Err(refusal.into()))
+    refused.map_or(Ok(job), |refusal| Err(refusal.into()))
+}
+
+/// Takes over the posting of an accepted file, if it is not done.
+fn lease(db: &Db, who: &Arc<Who>, file: &str, owner: &Owner) -> Result<Option<Job>> {
+    if !db.read(|conn| jobs::is_open(conn, JOB, file))? {
+        return Ok(None);
+    }
+    let (file, owner) = (file.to_owned(), owner.clone());
+    db.write("statement.post", who, move |tx| match jobs::lease(tx, JOB, &file, &owner)? {
+        Some(job) => Ok(Some(job)),
+        None if !jobs::is_open(tx.conn(), JOB, &file)? => Ok(None),
+        None => Err(Error::Busy("another process is posting this file; ask again in a moment".to_owned())),
+    })
 }
 
 /// Posts the lines of an accepted file from its cursor on. Gives how many were new and how many known.
-fn post(db: &Db, who: &Arc<Who>, file: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
-    let owner = Owner::here();
-    let leased = {
-        let (file, owner) = (file.to_owned(), owner.clone());
-        db.write("statement.post", who, move |tx| {
-            if !jobs::is_open(tx.conn(), JOB, &file)? {
-                return Ok(None);
-            }
-            match jobs::lease(tx, JOB, &file, &owner)? {
-                Some(job) => Ok(Some(job)),
-                None => Err(Error::Busy("another process is posting this file; ask again in a moment".to_owned())),
-            }
-        })?
-    };
-    let Some(job) = leased else { return Ok((0, 0)) };
-    let rows = db.read(|conn| statements::statements_of_file(conn, file))?;
+fn post(db: &Db, who: &Arc<Who>, job: Job, owner: Owner, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
+    let rows = db.read(|conn| statements::statements_of_file(conn, &job.subject))?;
     let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
-    let total = rows
-        .iter()
-        .filter(|r| r.state == "posting" || r.state == "posted")
-        .map(|r| u64::try_from(r.booked_count).unwrap_or(0))
-        .sum();
-    let mut run = Run { db, who, file, owner, job: job.id, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
+    let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);
+    let total = rows.iter().filter(|r| r.state == "posting" || r.state == "posted").map(booked).sum();
+    let mut run = Run { db, who, owner, job, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
     for (at, row) in rows.iter().enumerate() {
         match row.state.as_str() {
-            "posted" => run.done += u64::try_from(row.booked_count).unwrap_or(0),
+            "posted" => run.done += booked(row),
             "posting" => {
                 let from = if row.place == cursor.statement { cursor.line } else { 0 };
                 let next = rows.iter().skip(at + 1).find(|r| r.state == "posting").map(|r| r.place);
@@ -166,9 +163,8 @@ fn to_json(cursor: &Cursor) -> Result<String> {
 struct Run<'a> {
     db: &'a Db,
     who: &'a Arc<Who>,
-    file: &'a str,
     owner: Owner,
-    job: String,
+    job: Job,
     slice: usize,
     done: u64,
     new: u64,
@@ -188,7 +184,7 @@ impl Run<'_> {
         let mut known = HashMap::new();
         if !overlap.stored.is_empty() {
             // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
-            let incoming: Vec<Incoming> = booked_lines(self.db, self.file, row.place, from)
+            let incoming: Vec<Incoming> = booked_lines(self.db, &row.file, row.place, from)
                 .filter_map(|l| {
                     let line = statements::new_line(row, &l).ok()?;
                     let day = days(&l)?.booked_on;
@@ -197,7 +193,8 @@ impl Run<'_> {
                 .collect();
             known = statements::known_places(&overlap, &incoming);
         }
-        let mut lines = booked_lines(self.db, self.file, row.place, from).peekable();
+        let mut lines = booked_lines(self.db, &row.file, row.place, from).peekable();
+        let before = self.new;
         loop {
             let mut slice =
                 Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
@@ -215,7 +212,8 @@ impl Run<'_> {
                 after = next.map_or(after, |statement| Cursor { statement, line: 0 });
             }
             let (new, again) = (slice.new.len(), slice.again.len());
-            self.commit(slice, after, last, last && next.is_none())?;
+            let ended = last.then_some(self.new - before + new as u64);
+            self.commit(slice, after, ended, last && next.is_none())?;
             overlap.line_count += i64::try_from(new).unwrap_or(0);
             self.new += new as u64;
             self.known += again as u64;
@@ -227,9 +225,10 @@ impl Run<'_> {
         }
     }
 
-    fn commit(&mut self, slice: Slice, after: Cursor, ends_statement: bool, ends_file: bool) -> Result<()> {
+    /// `ended`: how many lines of the statement were new, when this slice is its last.
+    fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<()> {
         let count = slice.new.len() + slice.again.len();
-        let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
+        let (job, owner, after) = (self.job.id.clone(), self.owner.clone(), to_json(&after)?);
         let begin = Instant::now();
         self.db.write_slice("statement.post", self.who, move |tx| {
             if ends_file {
@@ -238,8 +237,8 @@ impl Run<'_> {
                 jobs::advance(tx, &job, &owner, &after)?
             }
             slice.post(tx)?;
-            if ends_statement {
-                statements::finish_statement(tx, &slice.row.id, i64::try_from(slice.new.len()).unwrap_or(0))?;
+            if let Some(new) = ended {
+                statements::finish_statement(tx, &slice.row.id, i64::try_from(new).unwrap_or(0))?;
             }
             Ok(())
         })?;

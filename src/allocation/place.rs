@@ -118,10 +118,9 @@ impl Placer {
         let first = named.first().and_then(|place| self.leaves.get(*place))?;
         if named.len() > 1 {
             let codes: Vec<&str> = named.iter().filter_map(|p| self.leaves.get(*p)).map(|l| l.code.as_str()).collect();
-            return Some(self.wait(
-                line,
-                format!("its virtual account numbers name {} sub-accounts: {}", codes.len(), codes.join(", ")),
-            ));
+            return Some(
+                self.wait(line, format!("its virtual account numbers name several sub-accounts: {}", codes.join(", "))),
+            );
         }
         if first.closed {
             return Some(self.wait(line, format!("its virtual account number names {}, which is closed", first.code)));

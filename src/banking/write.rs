@@ -323,6 +323,14 @@ mod tests {
                 entry.valued_on = entry.booked_on;
                 let detail = entry.details.first_mut().unwrap();
                 (detail.invoice, detail.info) = (None, None);
+                // What banks write when they mean "see the text" or "none" names nothing.
+                if entry.owner_ref.as_deref().is_some_and(|r| ["N", "NONREF", "EREF", "PREF", "MARF", "MREF", "KREF"].contains(&r)) {
+                    entry.owner_ref = Some("R1".to_owned());
+                }
+                // A counterparty with the account of the statement would be ourselves.
+                if detail.counterparty_account.as_deref() == Some(account.as_str()) {
+                    detail.counterparty_account = Some("1".to_owned());
+                }
                 match dialect {
                     Dialect::German => {
                         entry.code = Some(if detail.return_reason.is_some() { "NRTI/159" } else { "NTRF/166" }.to_owned());

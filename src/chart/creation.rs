@@ -40,7 +40,9 @@ pub(super) fn carry_out(tx: &mut Tx<'_>, plan: &Plan<'_>, stored: &Stored) -> Re
 
 /// A master is there: the opening shares that the file names must be those that were posted.
 pub(super) fn refuse_other_shares(conn: &mut Conn, master: &Master, stored: &Stored) -> Result<()> {
-    let (Some(shares), Some(row)) = (&master.shares, stored.masters.get(&master.code)) else { return Ok(()) };
+    let (Some(shares), Some(row)) = (&master.shares, stored.masters.get(&master.code)) else {
+        return Ok(());
+    };
     let posted = ledger::entry_by_cause(conn, &opening_cause(&row.id))?;
     let posted: BTreeMap<i64, i64> = posted.iter().flat_map(|e| &e.postings).map(|p| (p.account, p.amount)).collect();
     let codes: Vec<String> = shares.iter().map(|(leaf, _)| leaf.clone()).collect();
@@ -218,7 +220,9 @@ impl<'t, 'c> Creation<'t, 'c> {
 
     /// A leaf, and the summaries above it that are not there yet.
     fn leaf(&mut self, leaf: &Leaf) -> Result<()> {
-        let Some(home) = self.homes.get_mut(&leaf.master) else { return Err(missing(&leaf.master)) };
+        let Some(home) = self.homes.get_mut(&leaf.master) else {
+            return Err(missing(&leaf.master));
+        };
         let serial = home.given.saturating_add(1);
         let number = numbers::generate(home.scheme, &home.prefix, serial.unsigned_abs());
         let number = number.map_err(|problem| Refusal::NumbersUsedUp { master: leaf.master.clone(), problem })?;
@@ -313,7 +317,9 @@ impl<'t, 'c> Creation<'t, 'c> {
             }
             postings.push(share(account(&format!("{}/suspense", m.code))?, m.unplaced)?);
             postings.retain(|p| p.amount != 0);
-            let Some(home) = self.homes.get(&m.code).filter(|_| !postings.is_empty()) else { continue };
+            let Some(home) = self.homes.get(&m.code).filter(|_| !postings.is_empty()) else {
+                continue;
+            };
             entries.push(NewEntry {
                 kind: "opening".to_owned(),
                 basis: Basis::Fact,

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 pub type Metadata = BTreeMap<String, String>;
 
 /// The tables of a chart, as written.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ChartFile {
     /// `[[entity]]`
     pub entity: Vec<EntityTable>,

@@ -164,7 +164,9 @@ impl Conflicts {
     }
 
     fn master(&mut self, row: &MasterRow, asked: &Master, stored: &Stored) {
-        let opening = crate::money::Minor(row.opening);
+        // In another currency the amount means something else; that the currency differs is said once.
+        let same_money = row.currency == asked.currency.code();
+        let opening = if same_money { crate::money::Minor(row.opening) } else { asked.opening };
         for (field, is, says) in [
             ("bank", stored.bank_code(&row.bank).to_owned(), asked.bank.clone()),
             ("entity", stored.entity_code(&row.entity).to_owned(), asked.entity.clone()),

@@ -186,13 +186,14 @@ impl Reader {
         let label = self.label(&at, Some(&t.name), t.metadata.as_ref());
         // Without its currency no amount can be read.
         let currency = currency?;
-        let opening = Minor::parse(&t.opening, currency).map_err(|e| self.wrong(&at, "opening", e)).ok();
+        let opening = amount(&t.opening, currency).map_err(|e| self.wrong(&at, "opening", e)).ok();
         let shares = match &t.opening_shares {
             None => None,
             Some(shares) => Some(shares.iter().map(|s| self.share(&at, s, currency)).collect::<Option<Vec<_>>>()?),
         };
         let placed = Minor::sum(shares.iter().flatten().map(|(_, amount)| *amount));
-        let unplaced = Minor::from_sum(i128::from(opening?.0).saturating_sub(placed));
+        let unplaced =
+            Minor::from_sum(i128::from(opening?.0).saturating_sub(placed)).and_then(|m| m.opposite().and(Ok(m)));
         let unplaced = unplaced.map_err(|e| self.wrong(&at, "opening_shares", e)).ok();
         let (scheme, prefix) = range?;
         Some(Master {
@@ -213,7 +214,7 @@ impl Reader {
     }
 
     fn share(&mut self, at: &Place, share: &ShareTable, currency: Currency) -> Option<(String, Minor)> {
-        let amount = Minor::parse(&share.amount, currency)
+        let amount = amount(&share.amount, currency)
             .map_err(|e| self.wrong(at, "opening_shares", format!("{}: {e}", share.leaf)));
         if amount == Ok(Minor::ZERO) {
             self.wrong(at, "opening_shares", format!("{} gets nothing; leave it out", share.leaf));
@@ -365,9 +366,18 @@ fn day(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|d| d.to_string() == text)
 }
 
+/// An amount that can stand on either side of an entry: the smallest of 64 bits has no opposite.
+fn amount(text: &str, currency: Currency) -> Result<Minor, crate::money::Problem> {
+    Minor::parse(text, currency).and_then(|amount| amount.opposite().and(Ok(amount)))
+}
+
 fn is_bic(bic: &str) -> bool {
     let country = bic.get(4..6).is_some_and(|c| COUNTRIES.split_whitespace().any(|known| known == c));
     let signs =
         bic.bytes().enumerate().all(|(i, b)| if i < 4 { b.is_ascii_uppercase() } else { b.is_ascii_alphanumeric() });
     matches!(bic.len(), 8 | 11) && country && signs
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

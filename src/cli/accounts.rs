@@ -49,7 +49,7 @@ fn list(context: &Context, master: Option<&str>) -> Result<()> {
         return print_json(&accounts.iter().map(account_json).collect::<Vec<_>>());
     }
     if accounts.is_empty() {
-        println!(
+        say!(
             "There are no accounts yet: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours."
         );
         return Ok(());
@@ -59,7 +59,7 @@ fn list(context: &Context, master: Option<&str>) -> Result<()> {
         let [booked, held, available] = balances(a).map(grouped);
         lines.add_row([&a.code, &a.kind, &a.state, &a.currency, &booked, &held, &available]);
     }
-    println!("{lines}");
+    say!("{lines}");
     Ok(())
 }
 
@@ -76,9 +76,11 @@ fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
         return print_json(&shown);
     }
     let [booked, held, available] = balances(&account).map(grouped);
-    println!(
+    say!(
         "{}: {booked} {} booked, {held} held, {available} available; {}",
-        account.code, account.currency, account.state
+        account.code,
+        account.currency,
+        account.state
     );
     let mut lines = table(&[">entry", "booked", "valued", "what", ">amount", ">balance after"]);
     for (posting, entry) in &page {
@@ -92,10 +94,10 @@ fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
             natural(posting.balance_after),
         ]);
     }
-    println!("{lines}");
+    say!("{lines}");
     let shown = i64::try_from(page.len()).map_err(|_| Error::Broken("too many postings".to_owned()))?;
     if shown < account.postings {
-        println!("the newest {shown} of {} postings; --limit shows more", account.postings);
+        say!("the newest {shown} of {} postings; --limit shows more", account.postings);
     }
     Ok(())
 }

@@ -110,18 +110,21 @@ fn post(context: &Context, args: &PostArgs) -> Result<()> {
     if context.json {
         return print_json(&result);
     }
-    println!(
+    say!(
         "{per_second} entries per second, durable, on {url} ({total} entries in batches of {batch}, {} callers)",
         args.clients
     );
-    println!(
+    say!(
         "a batch was answered within {} ms (p50), {} ms (p99); {} MiB resident at most",
-        result["p50_ms"], result["p99_ms"], result["rss_mib"]
+        result["p50_ms"],
+        result["p99_ms"],
+        result["rss_mib"]
     );
     if let Some(compare) = result.get("compare") {
-        println!(
+        say!(
             "{} times the textbook approach, which reached {} on the same database",
-            compare["ratio"], compare["textbook_per_second"]
+            compare["ratio"],
+            compare["textbook_per_second"]
         );
     }
     Ok(())

@@ -66,10 +66,10 @@ fn apply(context: &Context, path: &Path) -> Result<()> {
 
 fn print_applied(applied: &Applied, rules: usize) {
     if rules > 0 {
-        println!("new versions of rules: {rules}");
+        say!("new versions of rules: {rules}");
     }
     if applied.nothing_new() && rules == 0 {
-        println!("nothing new: the chart has all of it already");
+        say!("nothing new: the chart has all of it already");
         return;
     }
     for (what, codes) in [
@@ -81,7 +81,7 @@ fn print_applied(applied: &Applied, rules: usize) {
         ("updated", &applied.updated),
     ] {
         if !codes.is_empty() {
-            println!("{what}: {}", codes.join(", "));
+            say!("{what}: {}", codes.join(", "));
         }
     }
     if !applied.leaves.is_empty() {
@@ -89,7 +89,7 @@ fn print_applied(applied: &Applied, rules: usize) {
         for leaf in &applied.leaves {
             lines.add_row([&leaf.code, &leaf.virtual_number]);
         }
-        println!("{lines}");
+        say!("{lines}");
     }
 }
 
@@ -101,7 +101,7 @@ fn set_state(context: &Context, leaf: &str, state: State) -> Result<()> {
         return print_json(&json!({ "leaf": leaf, "state": state.as_str(), "changed": changed }));
     }
     let already = if changed { "" } else { " already" };
-    println!("{leaf} is {}{already}", state.as_str());
+    say!("{leaf} is {}{already}", state.as_str());
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn show(context: &Context, only: Option<&str>) -> Result<()> {
         return print_json(&shown.to_json());
     }
     if shown.entities.is_empty() {
-        println!(
+        say!(
             "The chart is empty: `tributary demo` makes a treasury to look at, `tributary chart apply FILE.toml` makes yours."
         );
         return Ok(());
@@ -148,20 +148,24 @@ impl Shown {
             for e in &self.entities {
                 lines.add_row([&e.code, &e.name, &e.country]);
             }
-            println!("{lines}");
+            say!("{lines}\n");
             let mut lines = table(&["bank", "name", "BIC", "country"]);
             for b in &self.banks {
                 lines.add_row([&b.code, &b.name, b.bic.as_deref().unwrap_or("-"), &b.country]);
             }
-            println!("{lines}");
+            say!("{lines}");
         }
         let (entities, banks) = self.codes();
         for (m, leaves) in &self.masters {
             let code = |codes: &HashMap<&str, &str>, id: &str| codes.get(id).copied().unwrap_or("?").to_owned();
             let (bank, entity) = (code(&banks, &m.bank), code(&entities, &m.entity));
-            println!(
+            say!(
                 "\n{} \"{}\": {} account {} of {entity} at {bank}, since {}",
-                m.code, m.name, m.currency, m.account_number, m.cut_over_on
+                m.code,
+                m.name,
+                m.currency,
+                m.account_number,
+                m.cut_over_on
             );
             let leaves: HashMap<&str, &Leaf> = leaves.iter().map(|l| (l.id.as_str(), l)).collect();
             let mut lines = table(&["virtual account", "name", "number", "owner", "state"]);
@@ -178,7 +182,7 @@ impl Shown {
                     leaf.map_or_else(String::new, |l| l.state.clone()),
                 ]);
             }
-            println!("{lines}");
+            say!("{lines}");
         }
     }
 

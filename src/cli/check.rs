@@ -19,12 +19,14 @@ pub fn run(context: &Context) -> Result<()> {
         print_json(&json!({ "ok": violations.is_empty(), "violations": violations }))?;
     } else {
         for v in &violations {
-            println!("{v}");
+            say!("{v}");
         }
         if violations.is_empty() {
-            println!(
+            say!(
                 "{} entries, {} events and {} seals prove themselves; nothing is wrong.",
-                head.entry, head.event, head.seal
+                head.entry,
+                head.event,
+                head.seal
             );
         }
     }

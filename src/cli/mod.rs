@@ -12,10 +12,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Prints a line to standard output. Whoever reads it may stop doing so (`| head`): that ends the program, it is no fault.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::print_line(format_args!($($text)*))
+    };
+}
+
 mod accounts;
 mod bench;
 mod chart;
 mod check;
+mod demo;
 mod journal;
 mod positions;
 mod route;
@@ -41,6 +49,8 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make a treasury to look at: 14 products, 24 markets, 90 days of bank statements
+    Demo(demo::Demo),
     /// Entities, banks, masters and their virtual accounts
     #[command(subcommand)]
     Chart(chart::Chart),
@@ -76,7 +86,7 @@ impl Context {
     fn url(&self) -> Result<Url> {
         match &self.database {
             Some(url) => url.parse(),
-            None => config::load(self.config.as_deref())?.database_url(),
+            None => config::load(self.config.as_deref())?.database.url.parse(),
         }
     }
 
@@ -115,6 +125,7 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
+        Command::Demo(demo) => demo::run(context, demo),
         Command::Chart(chart) => chart::run(context, chart),
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),
@@ -130,13 +141,20 @@ fn run(context: &Context, command: &Command) -> Result<()> {
 fn report(context: &Context, e: &Error) {
     eprintln!("tributary: {e}");
     if context.json {
-        println!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+        say!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
+    }
+}
+
+fn print_line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
     }
 }
 
 /// Prints a document, indented.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Broken(e.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

@@ -35,20 +35,28 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
         return print_json(&report);
     }
     if report.masters.is_empty() {
-        println!(
+        say!(
             "There is no treasury here yet: `tributary demo` makes one to look at, `tributary chart apply FILE.toml` makes yours."
         );
         return Ok(());
     }
     if let Some(day) = report.as_of {
-        println!("As of the end of {day}");
+        say!("As of the end of {day}");
     }
     match args.by {
         By::Product => print_totals("product", &report.totals()?),
         By::Master => print_totals("product in master", &report.totals_by_master()?),
         By::Leaf => print_leaves(&report),
     }
+    say!("");
     print_masters(&report.masters, args.as_of.unwrap_or_else(|| day_of(SystemClock.now())));
+    Ok(())
+}
+
+/// The products' totals, and each master against its bank as seen on a day.
+pub fn print(report: &Report, today: NaiveDate) -> Result<()> {
+    print_totals("product", &report.totals()?);
+    print_masters(&report.masters, today);
     Ok(())
 }
 
@@ -58,7 +66,7 @@ fn print_totals(heading: &str, totals: &[Total]) {
         let (booked, held, available) = (grouped(t.booked), grouped(t.held), grouped(t.available));
         lines.add_row([&t.product, &t.currency, &t.leaves.to_string(), &booked, &held, &available]);
     }
-    println!("{lines}");
+    say!("{lines}");
 }
 
 fn print_leaves(report: &Report) {
@@ -66,7 +74,7 @@ fn print_leaves(report: &Report) {
     for p in &report.positions {
         lines.add_row([&p.sub_account, &p.currency, &grouped(p.booked), &grouped(p.held), &grouped(p.available)]);
     }
-    println!("{lines}");
+    say!("{lines}");
 }
 
 fn print_masters(masters: &[MasterLine], today: NaiveDate) {
@@ -98,9 +106,9 @@ fn print_masters(masters: &[MasterLine], today: NaiveDate) {
             grouped(m.house),
         ]);
     }
-    println!("{lines}");
+    say!("{lines}");
     if masters.iter().any(|m| m.bank_closing.is_some()) {
-        println!(
+        say!(
             "book: as of the bank's day beside it, so that both tell of the same lines; without one, of now or the day asked for"
         );
     }

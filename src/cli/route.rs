@@ -43,7 +43,7 @@ fn place(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> 
     if context.json {
         return print_json(&json!({ "line": line, "to": leaf, "entry": posted.number }));
     }
-    println!("line {line} is placed on {leaf} by entry {}", posted.number);
+    say!("line {line} is placed on {leaf} by entry {}", posted.number);
     Ok(())
 }
 
@@ -70,7 +70,7 @@ fn show(context: &Context, line: &str) -> Result<()> {
     for r in routes {
         shown.add_row([r.entry.to_string(), r.evidence, r.decided_by, r.sentence]);
     }
-    println!("{shown}");
+    say!("{shown}");
     Ok(())
 }
 
@@ -91,7 +91,7 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
         return print_json(&json!({ "waiting": all }));
     }
     if lines.is_empty() {
-        println!("Nothing waits in suspense.");
+        say!("Nothing waits in suspense.");
         return Ok(());
     }
     let mut shown = table(&["line", "master", "booked", ">amount", "counterparty", "why it waits"]);
@@ -106,7 +106,8 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
             l.why.clone(),
         ]);
     }
-    println!("{shown}");
-    println!("{} lines wait; `tributary route LINE --to LEAF --reason WHY` places one.", lines.len());
+    say!("{shown}");
+    let count = if lines.len() == 1 { "1 line waits".to_owned() } else { format!("{} lines wait", lines.len()) };
+    say!("{count}; `tributary route LINE --to LEAF --reason WHY` places one.");
     Ok(())
 }

@@ -61,7 +61,7 @@ fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
             print_json(&found)?;
             continue;
         }
-        println!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
+        say!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
         let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
         for s in &found.statements {
             let text = |t: &Option<String>| t.clone().unwrap_or_default();
@@ -77,9 +77,9 @@ fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
                 s.line_count.to_string(),
             ]);
         }
-        println!("{shown}");
+        say!("{shown}");
         for p in &found.problems {
-            println!("  {}: {}", p.at, p.problem);
+            say!("  {}: {}", p.at, p.problem);
         }
     }
     if refused > 0 {
@@ -185,11 +185,11 @@ fn taken_json(path: &Path, taken: &intake::TakenIn) -> Value {
 fn print_taken(result: &Value) {
     let file = result["file"].as_str().unwrap_or_default();
     match result["outcome"].as_str() {
-        Some("refused") => println!("{file}: refused: {}", result["problem"].as_str().unwrap_or_default()),
+        Some("refused") => say!("{file}: refused: {}", result["problem"].as_str().unwrap_or_default()),
         Some("already_imported") => {
-            println!("{file}: already imported as {}; nothing changed", result["id"].as_str().unwrap_or_default())
+            say!("{file}: already imported as {}; nothing changed", result["id"].as_str().unwrap_or_default())
         }
-        _ => println!("{file}: {} new lines, {} known from other files", result["new_lines"], result["known_lines"]),
+        _ => say!("{file}: {} new lines, {} known from other files", result["new_lines"], result["known_lines"]),
     }
     for s in result["statements"].as_array().into_iter().flatten() {
         let state = s["state"].as_str().unwrap_or_default();
@@ -197,18 +197,18 @@ fn print_taken(result: &Value) {
         match state {
             "posted" | "posting" => {}
             "already_imported" => {
-                println!("  {account}: already imported as {}", s["same_as"].as_str().unwrap_or_default())
+                say!("  {account}: already imported as {}", s["same_as"].as_str().unwrap_or_default())
             }
-            "copy" => println!("  {account}: marked by the bank as a copy; nothing posted"),
-            "restated" => println!(
+            "copy" => say!("  {account}: marked by the bank as a copy; nothing posted"),
+            "restated" => say!(
                 "  {account}: restates {} with other content; nothing posted until a person decides (see `tributary statement show {}`)",
                 s["same_as"].as_str().unwrap_or_default(),
                 s["id"].as_str().unwrap_or_default()
             ),
-            state => println!("  {account}: {state}; nothing posted"),
+            state => say!("  {account}: {state}; nothing posted"),
         }
         for p in s["problems"].as_array().into_iter().flatten().filter(|_| held_back(s)) {
-            println!("    {}: {}", p["at"].as_str().unwrap_or_default(), p["problem"].as_str().unwrap_or_default());
+            say!("    {}: {}", p["at"].as_str().unwrap_or_default(), p["problem"].as_str().unwrap_or_default());
         }
     }
 }
@@ -262,10 +262,10 @@ fn list(context: &Context, limit: i64) -> Result<()> {
         }
     }
     if found.is_empty() {
-        println!("No statement has come yet; `tributary statement import FILE` takes one in.");
+        say!("No statement has come yet; `tributary statement import FILE` takes one in.");
         return Ok(());
     }
-    println!("{shown}");
+    say!("{shown}");
     Ok(())
 }
 
@@ -299,12 +299,12 @@ fn show(context: &Context, id: &str) -> Result<()> {
     if context.json {
         return print_json(&json!({ "statement": statement, "lines": lines, "difference": difference }));
     }
-    println!(
+    say!(
         "statement {id} ({}), account {}",
         statement["state"].as_str().unwrap_or_default(),
         text(&statement["account"])
     );
-    println!(
+    say!(
         "opening {} on {}, closing {} on {}",
         text(&statement["opening"]),
         text(&statement["opening_on"]),
@@ -312,12 +312,12 @@ fn show(context: &Context, id: &str) -> Result<()> {
         text(&statement["closing_on"])
     );
     for p in statement["problems"].as_array().into_iter().flatten() {
-        println!("  {}: {}", text(&p["at"]), text(&p["problem"]));
+        say!("  {}: {}", text(&p["at"]), text(&p["problem"]));
     }
     if let Some(difference) = &difference {
-        println!("it differs from {}:", text(&statement["same_as"]));
+        say!("it differs from {}:", text(&statement["same_as"]));
         for line in difference {
-            println!(
+            say!(
                 "  {} {} {} {}",
                 line.sign,
                 line.day,
@@ -332,7 +332,7 @@ fn show(context: &Context, id: &str) -> Result<()> {
             ["id", "booked_on", "valued_on", "amount", "counterparty_name", "to", "why"].map(|f| text(&line[f])),
         );
     }
-    println!("{shown}");
+    say!("{shown}");
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! Tables for people: few lines, amounts to the right with their thousands apart.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::fmt::Display;
 
 /// A table with these headings; those that begin with `>` head a column of figures.
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    // One line below the headings; the rows need none between them.
+    let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     let heading = |h: &&str| {
         let cell = Cell::new(h.trim_start_matches('>'));
         if h.starts_with('>') { cell.set_alignment(CellAlignment::Right) } else { cell }

@@ -86,6 +86,9 @@ pub trait Bulk {
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()>;
 }
 
+/// From how many rows on PostgreSQL takes them faster by `COPY`, which costs a round trip more than a statement.
+const COPY_ROWS: usize = 200;
+
 /// Rows per prepared statement on SQLite: more save calls, until binding dominates.
 const LITE_ROWS: usize = 24;
 
@@ -95,7 +98,8 @@ pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<()> {
         return Ok(());
     }
     match conn {
-        Conn::Pg(c) => copy_in(c, rows),
+        Conn::Pg(c) if rows.len() >= COPY_ROWS => copy_in(c, rows),
+        Conn::Pg(c) => unnest(c, rows),
         Conn::Lite(c) => insert_lite(c, rows),
     }
     .map_err(broken)
@@ -139,7 +143,7 @@ impl<R, const N: usize> RunQueryDsl<SqliteConnection> for Rows<'_, R, N> {}
 
 impl<R: Bulk, const N: usize> QueryFragment<Sqlite> for Rows<'_, R, N> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        insert_into_sql::<R, Sqlite>(&mut out);
+        insert_into_sql::<R, Sqlite>("INSERT OR FAIL", &mut out);
         out.push_sql(" VALUES ");
         for (i, row) in self.0.iter().enumerate() {
             out.push_sql(if i == 0 { "(" } else { ",(" });
@@ -151,11 +155,16 @@ impl<R: Bulk, const N: usize> QueryFragment<Sqlite> for Rows<'_, R, N> {
     }
 }
 
-fn insert_into_sql<R: Bulk, DB: diesel::backend::Backend>(out: &mut AstPass<'_, '_, DB>)
+/// `INSERT INTO table (columns)`.
+///
+/// On SQLite `verb` is `INSERT OR FAIL`: a statement that fails then need not undo its own first rows, so SQLite keeps no
+/// journal of the pages that each statement touches. Nothing is lost by it, since an error here always undoes the whole commit.
+fn insert_into_sql<R: Bulk, DB: diesel::backend::Backend>(verb: &str, out: &mut AstPass<'_, '_, DB>)
 where
     DB::QueryBuilder: diesel::query_builder::QueryBuilder<DB>,
 {
-    out.push_sql("INSERT INTO ");
+    out.push_sql(verb);
+    out.push_sql(" INTO ");
     out.push_sql(R::TABLE);
     for (i, column) in R::COLUMNS.iter().enumerate() {
         out.push_sql(if i == 0 { " (" } else { ", " });
@@ -437,7 +446,7 @@ impl<R> RunQueryDsl<PgConnection> for Unnest<R> {}
 
 impl<R: Bulk> QueryFragment<diesel::pg::Pg> for Unnest<R> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-        insert_into_sql::<R, diesel::pg::Pg>(&mut out);
+        insert_into_sql::<R, diesel::pg::Pg>("INSERT", &mut out);
         out.push_sql(" SELECT * FROM unnest(");
         for (i, column) in self.columns.iter().enumerate() {
             if i > 0 {

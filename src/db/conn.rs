@@ -125,7 +125,7 @@ impl Conn {
                 let settings = format!(
                     "PRAGMA busy_timeout = 10000; PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -{SQLITE_CACHE_KIB}; \
-                     PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;"
+                     PRAGMA wal_autocheckpoint = 16000; PRAGMA temp_store = MEMORY;"
                 );
                 c.batch_execute(&settings).map_err(|e| failed(&e))?;
                 Ok(Conn::Lite(c))

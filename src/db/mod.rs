@@ -183,7 +183,7 @@ impl Db {
         kind: &'static Kind<T, A>,
         who: &Arc<Who>,
         items: Vec<T>,
-    ) -> Result<Vec<Result<A>>> {
+    ) -> Result<Answers<A>> {
         self.queue()?.batch(lane, kind, who, items)
     }
 

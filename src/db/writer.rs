@@ -64,8 +64,11 @@ pub enum Fault {
 /// Decides at each point whether something fails.
 pub type Faults = Arc<dyn Fn(FaultPoint) -> Option<Fault> + Send + Sync>;
 
-/// One answer for each item, or why there are none.
-pub type Answers<A> = Result<Vec<Result<A>>>;
+/// One answer for each item.
+pub type Answers<A> = Vec<Result<A>>;
+
+/// What a hot command does with its items.
+pub type Run<T, A> = fn(&mut Tx<'_>, &[Asked<T>]) -> Result<Answers<A>>;
 
 /// A hot command: many items, each answered on its own, written set-based.
 pub struct Kind<T: 'static, A: 'static> {
@@ -73,7 +76,7 @@ pub struct Kind<T: 'static, A: 'static> {
     pub name: &'static str,
     /// Runs all items in order; the outer error is a fault of the machine, an inner one the answer to its item. It must not
     /// write anything for an item that it refuses.
-    pub run: fn(&mut Tx<'_>, &[Asked<T>]) -> Answers<A>,
+    pub run: Run<T, A>,
 }
 
 /// An item of a hot command and who asks for it.
@@ -107,7 +110,8 @@ trait Work: Send {
 struct Batch<T: 'static, A: 'static> {
     kind: &'static Kind<T, A>,
     asked: Vec<Asked<T>>,
-    callers: Vec<(usize, SyncSender<Answers<A>>)>,
+    /// How many of the items are whose.
+    callers: Vec<(usize, SyncSender<Result<Answers<A>>>)>,
     answers: Vec<Result<A>>,
 }
 
@@ -303,7 +307,7 @@ impl Queue {
         kind: &'static Kind<T, A>,
         who: &Arc<Who>,
         items: Vec<T>,
-    ) -> Result<Vec<Result<A>>> {
+    ) -> Result<Answers<A>> {
         if items.is_empty() {
             return Ok(Vec::new());
         }

@@ -4,17 +4,12 @@
 //! then one short snapshot that folds what came since and compares the balances and day totals with the fold. Whoever changes
 //! a posting, entry, hold, balance, total, event or seal by SQL is named here.
 
-use super::store::{self, AccountRow, DaySums, EntryView};
-use crate::db::schema::{
-    accounts as accounts_table, balances, day_totals, entries as entries_table, events, holds, postings, seals,
-};
+use super::store::{self, AccountRow, DaySums, EntryView, EventRow, SealRow};
 use crate::db::seal::{Encoding, Hash, Peaks, SealContent, root};
-use crate::db::{Conn, Db, broken, event_leaf};
+use crate::db::{Conn, Db, event_leaf};
 use crate::error::Result;
 use crate::time::{day_of, from_stored};
 use chrono::{NaiveDate, NaiveDateTime};
-use diesel::RunQueryDsl;
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
@@ -48,7 +43,7 @@ const MANY: usize = 1_000;
 
 /// Proves I1 to I6, I10 and I11 as far as the journal itself can. `progress` is told how many entries are done of how many.
 pub fn check(db: &Db, mut progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
-    let (last_seal, last_entry) = db.read(end)?;
+    let (last_seal, last_entry) = db.read(store::newest)?;
     let mut fold = Fold::new(db.read(store::accounts)?);
     while fold.seal < last_seal && fold.violations.len() < MANY {
         db.read(|conn| fold.page(conn, last_seal))?;
@@ -56,7 +51,7 @@ pub fn check(db: &Db, mut progress: impl FnMut(i64, i64)) -> Result<Vec<Violatio
     }
     db.read(|conn| {
         // What came since, and then everything that can move, within one snapshot.
-        let (last_seal, _) = end(conn)?;
+        let (last_seal, _) = store::newest(conn)?;
         fold.add_accounts(store::accounts(conn)?);
         while fold.seal < last_seal && fold.violations.len() < MANY {
             fold.page(conn, last_seal)?;
@@ -64,38 +59,6 @@ pub fn check(db: &Db, mut progress: impl FnMut(i64, i64)) -> Result<Vec<Violatio
         fold.compare(conn)
     })?;
     Ok(fold.violations)
-}
-
-/// The newest seal and entry. Not [`crate::db::head`], which refuses a damaged seal: here it is to be named.
-fn end(conn: &mut Conn) -> Result<(i64, i64)> {
-    let newest = seals::table.select((seals::number, seals::last_entry)).order(seals::number.desc());
-    Ok(newest.first(conn).optional().map_err(broken)?.unwrap_or((0, 0)))
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = seals)]
-struct SealRow {
-    number: i64,
-    recorded_at: NaiveDateTime,
-    first_entry: i64,
-    last_entry: i64,
-    first_event: i64,
-    last_event: i64,
-    root: Vec<u8>,
-    hash: Vec<u8>,
-    peaks: Vec<u8>,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = events)]
-struct EventRow {
-    number: i64,
-    seal: i64,
-    actor: String,
-    kind: String,
-    subject: String,
-    before: Option<String>,
-    after: Option<String>,
 }
 
 fn state_in(after: Option<&str>) -> String {
@@ -169,12 +132,7 @@ impl Fold {
 
     /// Folds the next page of whole seals, up to seal `upto`.
     fn page(&mut self, conn: &mut Conn, upto: i64) -> Result<()> {
-        let next = seals::table
-            .filter(seals::number.gt(self.seal))
-            .filter(seals::number.le(upto))
-            .order(seals::number)
-            .limit(256);
-        let rows: Vec<SealRow> = next.select(SealRow::as_select()).load(conn).map_err(broken)?;
+        let rows = store::seals_after(conn, self.seal, upto, 256)?;
         if rows.is_empty() {
             self.wrong("I11", format!("seal {} is missing", self.seal + 1));
             self.seal = upto;
@@ -384,8 +342,7 @@ impl Fold {
         let mut expected = seal.first_event;
         while expected <= seal.last_event {
             let last = seal.last_event.min(expected + PAGE - 1);
-            let page = events::table.filter(events::number.between(expected, last)).order(events::number);
-            let rows: Vec<EventRow> = page.select(EventRow::as_select()).load(conn).map_err(broken)?;
+            let rows: Vec<EventRow> = store::events_between(conn, expected, last)?;
             for e in rows {
                 for missing in expected..e.number {
                     self.wrong("I11", format!("event {missing} is missing"));
@@ -420,12 +377,10 @@ impl Fold {
     /// Compares everything that moves with the fold; `conn` is a snapshot at which the fold is complete.
     fn compare(&mut self, conn: &mut Conn) -> Result<()> {
         let accounts = store::accounts(conn)?;
-        let stored: [i64; 2] = [
-            accounts_table::table.count().get_result(conn).map_err(broken)?,
-            balances::table.count().get_result(conn).map_err(broken)?,
-        ];
-        if stored.iter().any(|n| usize::try_from(*n) != Ok(accounts.len())) {
-            self.wrong("I3", format!("{} accounts and {} balances are stored; each has one", stored[0], stored[1]));
+        let stored = store::counts(conn)?;
+        if [stored.accounts, stored.balances].iter().any(|n| usize::try_from(*n) != Ok(accounts.len())) {
+            let (accounts, balances) = (stored.accounts, stored.balances);
+            self.wrong("I3", format!("{accounts} accounts and {balances} balances are stored; each account has one"));
         }
         for account in accounts {
             self.compare_terms(&account);
@@ -446,25 +401,17 @@ impl Fold {
             }
         }
         self.compare_days(conn)?;
-        let count = |n: i64, want: i64| n != want;
-        let (last_entry, last_event) = (self.entry, self.event);
-        let n: i64 = postings::table.count().get_result(conn).map_err(broken)?;
-        if count(n, self.postings) {
-            let what = format!("{n} postings are stored, but {} belong to entries", self.postings);
-            self.wrong("I3", what);
-        }
-        let n: i64 = holds::table.count().get_result(conn).map_err(broken)?;
-        if count(n, self.hold_moves) {
-            let what = format!("{n} movements of holds are stored, but {} belong to entries", self.hold_moves);
-            self.wrong("I3", what);
-        }
-        let n: i64 = entries_table::table.count().get_result(conn).map_err(broken)?;
-        if count(n, last_entry) {
-            self.wrong("I11", format!("{n} entries are stored, but seals cover {last_entry}"));
-        }
-        let n: i64 = events::table.count().get_result(conn).map_err(broken)?;
-        if count(n, last_event) {
-            self.wrong("I11", format!("{n} events are stored, but seals cover {last_event}"));
+        let stored = store::counts(conn)?;
+        let (postings, holds, entries, events) = (self.postings, self.hold_moves, self.entry, self.event);
+        for (invariant, what, stored, belong) in [
+            ("I3", "postings", stored.postings, postings),
+            ("I3", "movements of holds", stored.holds, holds),
+            ("I11", "entries", stored.entries, entries),
+            ("I11", "events", stored.events, events),
+        ] {
+            if stored != belong {
+                self.wrong(invariant, format!("{stored} {what} are stored, but {belong} are sealed"));
+            }
         }
         Ok(())
     }
@@ -490,10 +437,7 @@ impl Fold {
     }
 
     fn compare_days(&mut self, conn: &mut Conn) -> Result<()> {
-        type Row = (i64, NaiveDate, NaiveDate, i64, i64, i64, i64);
-        let rows: Vec<Row> = day_totals::table.load(conn).map_err(broken)?;
-        for (account, day, recorded_on, booked_debits, booked_credits, valued_debits, valued_credits) in rows {
-            let stored = DaySums { booked_debits, booked_credits, valued_debits, valued_credits };
+        for (account, day, recorded_on, stored) in store::day_totals(conn)? {
             let want = self.days.remove(&(account, day, recorded_on)).unwrap_or_default();
             if stored != want {
                 self.wrong("I3", format!("the totals of account {account} on {day}, recorded {recorded_on}, say {stored:?}; its postings say {want:?}"));

@@ -1,6 +1,8 @@
 //! Properties of deciding: what holds for any accounts and any entries.
 
-use super::*;
+#![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "the oracle of a property may be plain")]
+
+use super::{Account, AccountKind, Balance, Basis, HashMap, HoldKind, NewEntry, Refusal, State};
 use crate::ledger::{AccountId, Cause, HoldMove, NewPosting};
 use chrono::NaiveDate;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};

@@ -13,15 +13,14 @@ use chrono::NaiveDate;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub mod balances;
 pub mod check;
 pub mod engine;
 mod store;
 
 pub use engine::Refusal;
 pub use store::{
-    AccountRow, BookRow, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, entries, entry,
-    entry_by_cause, statement,
+    AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_of,
+    all_held_at, as_known, as_of, as_of_and_known, entries, entry, entry_at, entry_by_cause, statement,
 };
 
 /// A ledger account, by its number in the journal.

@@ -1,18 +1,25 @@
 //! The journal's SQL: what a batch touches is read with a handful of statements and written with a handful more.
 
+mod dated;
+mod proof;
+mod reading;
+
+pub use dated::{DayBasis, all_as_of, all_held_at, as_known, as_of, as_of_and_known, entry_at};
+pub(super) use proof::{EventRow, SealRow, counts, day_totals, events_between, newest, seals_after};
+use reading::views;
+pub use reading::{EntryView, HoldView, PostingView, entries, entry, entry_by_cause, statement};
+
 use super::engine::{Account, Balance, Decided, Hold, State};
-use super::{AccountId, AccountKind, Basis, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting};
+use super::{AccountId, AccountKind, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting};
 use crate::db::bulk::{self, Bulk, Cells, Day};
-use crate::db::schema::{accounts, balances, books, entries, holds, postings, seals};
+use crate::db::schema::{accounts, balances, books, entries, holds, postings};
 use crate::db::seal::{Encoding, Hash, leaf};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
-use crate::time::{Instant, day_of, from_stored};
-use chrono::{NaiveDate, NaiveDateTime};
+use crate::time::day_of;
+use chrono::NaiveDate;
 use diesel::dsl::max;
-use diesel::prelude::{
-    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
-};
+use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable};
 use diesel::{QueryResult, RunQueryDsl, insert_into, update};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -524,237 +531,4 @@ fn entry_leaf(e: &mut Encoding, d: &Decided<'_>, booked_on: &Day, valued_on: &Da
         e.int(movement.account.0).text(&movement.hold).text(movement.kind.as_str()).int(movement.amount).int(*after);
     }
     leaf(e.as_bytes())
-}
-
-/// A posting, as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = postings)]
-pub struct PostingView {
-    /// The account's number.
-    pub account: i64,
-    /// The entry's number.
-    pub entry: i64,
-    /// Place within the entry.
-    pub leg: i64,
-    /// Debit positive.
-    pub amount: i64,
-    /// Debit positive.
-    pub balance_after: i64,
-}
-
-/// A movement of a hold, as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = holds)]
-pub struct HoldView {
-    /// The account's number.
-    pub account: i64,
-    /// The entry's number.
-    pub entry: i64,
-    /// Place within the entry's movements of holds.
-    pub leg: i64,
-    /// The hold.
-    pub hold: String,
-    /// How it moved.
-    pub kind: String,
-    /// Positive.
-    pub amount: i64,
-    /// Held on the account after it.
-    pub held_after: i64,
-}
-
-/// An entry, as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryView {
-    /// Its number.
-    pub number: i64,
-    /// The seal that covers it.
-    pub seal: i64,
-    /// When it was recorded.
-    pub recorded_at: Instant,
-    /// What it is.
-    pub kind: String,
-    /// `fact` or `decision`.
-    pub basis: String,
-    /// For people.
-    pub description: String,
-    /// Accounting day.
-    pub booked_on: NaiveDate,
-    /// Value date.
-    pub valued_on: NaiveDate,
-    /// What made it.
-    pub cause: Cause,
-    /// What it takes back.
-    pub reverses: Option<i64>,
-    /// Who asked for it.
-    pub actor: String,
-    /// JSON.
-    pub metadata: Option<String>,
-    /// In order.
-    pub postings: Vec<PostingView>,
-    /// In order.
-    pub holds: Vec<HoldView>,
-}
-
-impl EntryView {
-    /// What was asked for, from what was stored.
-    fn into_content(self) -> NewEntry {
-        let posting = |p: &PostingView| NewPosting { account: AccountId(p.account), amount: p.amount };
-        let hold = |h: HoldView| HoldMove {
-            account: AccountId(h.account),
-            kind: [HoldKind::Placed, HoldKind::Consumed, HoldKind::Released, HoldKind::Expired]
-                .into_iter()
-                .find(|k| k.as_str() == h.kind)
-                .unwrap_or(HoldKind::Placed),
-            hold: h.hold,
-            amount: h.amount,
-        };
-        NewEntry {
-            kind: self.kind,
-            basis: if self.basis == "fact" { Basis::Fact } else { Basis::Decision },
-            description: self.description,
-            booked_on: self.booked_on,
-            valued_on: self.valued_on,
-            cause: self.cause,
-            postings: self.postings.iter().map(posting).collect(),
-            holds: self.holds.into_iter().map(hold).collect(),
-            reverses: self.reverses,
-            metadata: self.metadata,
-        }
-    }
-
-    /// The leaf that these stored columns give.
-    pub(super) fn leaf(&self, e: &mut Encoding) -> Hash {
-        let content = self.clone().into_content();
-        let decided = Decided {
-            number: self.number,
-            actor: &self.actor,
-            entry: &content,
-            balances_after: self.postings.iter().map(|p| p.balance_after).collect(),
-            held_after: self.holds.iter().map(|h| h.held_after).collect(),
-        };
-        entry_leaf(e, &decided, &Day::from(self.booked_on), &Day::from(self.valued_on))
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = entries)]
-struct StoredEntry {
-    number: i64,
-    seal: i64,
-    kind: String,
-    basis: String,
-    description: String,
-    booked_on: NaiveDate,
-    valued_on: NaiveDate,
-    cause_type: String,
-    cause_id: String,
-    cause_seq: i64,
-    reverses: Option<i64>,
-    actor: String,
-    metadata: Option<String>,
-}
-
-/// One entry with its postings and holds.
-pub fn entry(conn: &mut Conn, number: i64) -> Result<EntryView> {
-    let found = views(conn, &[number])?.pop();
-    found.ok_or_else(|| Error::NotFound(format!("there is no entry {number}")))
-}
-
-/// The entry that a cause has made, if it has.
-pub fn entry_by_cause(conn: &mut Conn, cause: &Cause) -> Result<Option<EntryView>> {
-    let of_cause = entries::table.filter(entries::cause_type.eq(&cause.kind)).filter(entries::cause_id.eq(&cause.id));
-    let number = of_cause
-        .filter(entries::cause_seq.eq(cause.seq))
-        .select(entries::number)
-        .first(conn)
-        .optional()
-        .map_err(broken)?;
-    number.map(|n| entry(conn, n)).transpose()
-}
-
-/// The entries from `first` to `last`, in order.
-pub fn entries(conn: &mut Conn, first: i64, last: i64) -> Result<Vec<EntryView>> {
-    let rows = entries::table.filter(entries::number.between(first, last)).order(entries::number);
-    let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
-    let legs = postings::table.filter(postings::entry.between(first, last)).order((
-        postings::entry,
-        postings::leg,
-        postings::account,
-    ));
-    let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
-    let moves =
-        holds::table.filter(holds::entry.between(first, last)).order((holds::entry, holds::leg, holds::account));
-    let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
-    assemble(conn, rows, legs, moves)
-}
-
-fn views(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<EntryView>> {
-    let rows = entries::table.filter(entries::number.eq_any(numbers)).order(entries::number);
-    let rows: Vec<StoredEntry> = rows.select(StoredEntry::as_select()).load(conn).map_err(broken)?;
-    let legs = postings::table.filter(postings::entry.eq_any(numbers)).order((
-        postings::entry,
-        postings::leg,
-        postings::account,
-    ));
-    let legs: Vec<PostingView> = legs.select(PostingView::as_select()).load(conn).map_err(broken)?;
-    let moves = holds::table.filter(holds::entry.eq_any(numbers)).order((holds::entry, holds::leg, holds::account));
-    let moves: Vec<HoldView> = moves.select(HoldView::as_select()).load(conn).map_err(broken)?;
-    assemble(conn, rows, legs, moves)
-}
-
-/// Postings and holds without an entry stay behind; `check` counts them.
-fn assemble(
-    conn: &mut Conn,
-    rows: Vec<StoredEntry>,
-    legs: Vec<PostingView>,
-    moves: Vec<HoldView>,
-) -> Result<Vec<EntryView>> {
-    let numbers: BTreeSet<i64> = rows.iter().map(|r| r.seal).collect();
-    let (first, last) = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
-    let times: HashMap<i64, NaiveDateTime> = seals::table
-        .filter(seals::number.between(first, last))
-        .select((seals::number, seals::recorded_at))
-        .load::<(i64, NaiveDateTime)>(conn)
-        .map_err(broken)?
-        .into_iter()
-        .collect();
-    let mut legs = legs.into_iter().peekable();
-    let mut moves = moves.into_iter().peekable();
-    let mut views = Vec::with_capacity(rows.len());
-    for row in rows {
-        while legs.next_if(|l| l.entry < row.number).is_some() {}
-        while moves.next_if(|h| h.entry < row.number).is_some() {}
-        views.push(EntryView {
-            postings: std::iter::from_fn(|| legs.next_if(|l| l.entry == row.number)).collect(),
-            holds: std::iter::from_fn(|| moves.next_if(|h| h.entry == row.number)).collect(),
-            recorded_at: from_stored(times.get(&row.seal).copied().unwrap_or_default()),
-            number: row.number,
-            seal: row.seal,
-            kind: row.kind,
-            basis: row.basis,
-            description: row.description,
-            booked_on: row.booked_on,
-            valued_on: row.valued_on,
-            cause: Cause { kind: row.cause_type, id: row.cause_id, seq: row.cause_seq },
-            reverses: row.reverses,
-            actor: row.actor,
-            metadata: row.metadata,
-        });
-    }
-    Ok(views)
-}
-
-/// A page of an account's postings, newest first, before an entry number.
-pub fn statement(
-    conn: &mut Conn,
-    account: i64,
-    before_entry: i64,
-    limit: i64,
-) -> Result<Vec<(PostingView, EntryView)>> {
-    let page = postings::table.filter(postings::account.eq(account)).filter(postings::entry.lt(before_entry));
-    let page = page.order((postings::entry.desc(), postings::leg.desc())).limit(limit);
-    let page: Vec<PostingView> = page.select(PostingView::as_select()).load(conn).map_err(broken)?;
-    let numbers: Vec<i64> = page.iter().map(|p| p.entry).collect();
-    let views: HashMap<i64, EntryView> = views(conn, &numbers)?.into_iter().map(|v| (v.number, v)).collect();
-    Ok(page.into_iter().filter_map(|p| views.get(&p.entry).cloned().map(|v| (p, v))).collect())
 }

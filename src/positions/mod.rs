@@ -6,9 +6,8 @@
 
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
-use crate::ledger::balances::{self, DayBasis};
 use crate::ledger::check::Violation;
-use crate::ledger::{self, AccountKind, AccountRow};
+use crate::ledger::{self, AccountKind, AccountRow, DayBasis};
 use crate::money::Minor;
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Serialize, Serializer};
@@ -132,12 +131,14 @@ struct Standing {
 
 impl Standing {
     fn at(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Standing> {
-        let Some(day) = as_of else { return Ok(Standing { then: None }) };
-        let booked = balances::all_as_of(conn, DayBasis::Booking, day)?;
+        let Some(day) = as_of else {
+            return Ok(Standing { then: None });
+        };
+        let booked = ledger::all_as_of(conn, DayBasis::Booking, day)?;
         // Holds have no booking day; what counts is when they were recorded.
         let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
-        let last_entry = balances::entry_at(conn, midnight - TimeDelta::microseconds(1))?;
-        Ok(Standing { then: Some((booked, balances::all_held_at(conn, last_entry)?)) })
+        let last_entry = ledger::entry_at(conn, midnight - TimeDelta::microseconds(1))?;
+        Ok(Standing { then: Some((booked, ledger::all_held_at(conn, last_entry)?)) })
     }
 
     fn booked(&self, row: &store::BalanceRow) -> Amount {
@@ -201,7 +202,7 @@ fn master_line(
     let closing = store::newest_closing(conn, &master.id, master.cut_over_on, as_of)?;
     let book = match &closing {
         // Its own day, so that what was booked since does not look like a difference.
-        Some((_, day)) => amount(Minor(balances::as_of(conn, master.account, DayBasis::Booking, *day)?)),
+        Some((_, day)) => amount(Minor(ledger::as_of(conn, master.account, DayBasis::Booking, *day)?)),
         None => of_kind(AccountKind::Master)?,
     };
     let difference = closing.map(|(closing, _)| Minor(closing).minus(book.minor).map(amount).map_err(too_large));

@@ -100,6 +100,8 @@ pub fn pair(incoming: &[Incoming], stored: &[Stored]) -> HashMap<u64, String> {
 pub struct Link {
     /// The statement's row.
     pub id: String,
+    /// Its format without the version: a camt never continues an MT940, it tells of the same day again.
+    pub format: String,
     /// The bank's id of it.
     pub statement_id: Option<String>,
     /// The bank's number of it.
@@ -112,6 +114,15 @@ pub struct Link {
     pub closing: Option<(i64, bool)>,
     /// The day of its closing balance.
     pub closing_on: Option<NaiveDate>,
+    /// First and last booking day of its lines.
+    pub days: Option<(NaiveDate, NaiveDate)>,
+}
+
+impl Link {
+    /// The day that it closes on, when all its lines are of that day.
+    fn one_day(&self) -> Option<NaiveDate> {
+        self.closing_on.filter(|day| self.days == Some((*day, *day)))
+    }
 }
 
 /// Whether `next` begins where `first` ended: equal balances, and numbers or pages that follow each other. Balances alone
@@ -120,7 +131,7 @@ pub fn continues(first: &Link, next: &Link) -> bool {
     let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else {
         return false;
     };
-    if closing != opening {
+    if closing != opening || first.format != next.format {
         return false;
     }
     let follows = |a: Option<i64>, b: Option<i64>| matches!((a, b), (Some(a), Some(b)) if a.checked_add(1) == Some(b));
@@ -133,20 +144,48 @@ pub fn continues(first: &Link, next: &Link) -> bool {
     follows(first.number, next.number) || (same_statement && (follows(first.page, next.page) || same_day))
 }
 
-/// The statements that `of` continues or that continue it, near or far, `of` itself not included.
+/// Whether two statements are different parts of one day although what stands between them has not come: pages of one number,
+/// or statements of two numbers that neither open nor close alike (one that tells of the whole day opens or closes like one
+/// of its parts). Without this, equal lines of two parts that come out of order would be taken for one line told twice.
+fn parts_of_one_day(a: &Link, b: &Link) -> bool {
+    let differ = |a: Option<i64>, b: Option<i64>| a.is_some() && b.is_some() && a != b;
+    let amount = |balance: Option<(i64, bool)>| balance.map(|(amount, _)| amount);
+    let other_place = if a.number.is_some() && a.number == b.number {
+        differ(a.page, b.page)
+    } else {
+        differ(a.number, b.number)
+            && differ(amount(a.opening), amount(b.opening))
+            && differ(amount(a.closing), amount(b.closing))
+    };
+    a.format == b.format && a.one_day().is_some() && a.one_day() == b.one_day() && other_place
+}
+
+/// Whether two statements stand in the same place: a bank that sends one again under a new id tells of the same lines, though
+/// both fit the statement before and the one after.
+fn retells(a: &Link, b: &Link) -> bool {
+    let place = |l: &Link| (l.number, l.page, l.opening, l.closing, l.closing_on);
+    a.opening.is_some() && a.closing.is_some() && place(a) == place(b)
+}
+
+/// The statements that tell of other lines than `of` although they are of its days: those that it continues or that continue
+/// it, near or far, and other parts of its day; `of` itself and what stands in the place of one of them not included.
 pub fn chain<'a>(of: &Link, others: &'a [Link]) -> Vec<&'a str> {
     let mut found: Vec<&Link> = Vec::new();
     let mut edge: Vec<&Link> = vec![of];
     while let Some(at) = edge.pop() {
         for other in others {
             let linked = continues(at, other) || continues(other, at);
-            if linked && other.id != of.id && !found.iter().any(|f| f.id == other.id) {
+            let is_new = other.id != of.id && !found.iter().any(|f| f.id == other.id);
+            if linked && is_new && !retells(of, other) && !found.iter().any(|f| retells(f, other)) {
                 found.push(other);
                 edge.push(other);
             }
         }
     }
-    found.into_iter().map(|l| l.id.as_str()).collect()
+    // Not followed further: a part's neighbour may tell of the same lines as `of` does.
+    let is_new = |o: &&Link| o.id != of.id && !found.iter().any(|f| f.id == o.id);
+    let parts: Vec<&Link> = others.iter().filter(is_new).filter(|o| parts_of_one_day(of, o)).collect();
+    found.into_iter().chain(parts).map(|l| l.id.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -158,12 +197,19 @@ mod tests {
         NaiveDate::from_ymd_opt(2026, 3, d).unwrap()
     }
 
+    /// As a real identity, it tells amounts apart.
+    fn said(amount: i64, text: u8) -> Identity {
+        let mut identity = [text; 16];
+        identity[0] = amount.to_be_bytes()[7];
+        identity
+    }
+
     fn incoming(place: u64, amount: i64, text: u8) -> Incoming {
-        Incoming { place, day: day(2), amount, identity: [text; 16] }
+        Incoming { place, day: day(2), amount, identity: said(amount, text) }
     }
 
     fn stored(id: &str, amount: i64, text: u8) -> Stored {
-        Stored { id: id.to_owned(), day: day(2), amount, identity: [text; 16] }
+        Stored { id: id.to_owned(), day: day(2), amount, identity: said(amount, text) }
     }
 
     #[test]
@@ -199,30 +245,48 @@ mod tests {
         let page1 = link("1", Some(7), Some(1), Some((0, false)), Some((100, true)));
         let page2 = link("2", Some(7), Some(2), Some((100, true)), Some((50, false)));
         assert!(continues(&page1, &page2) && !continues(&page2, &page1) && !continues(&page1, &evening));
+        // The same page in another format, or sent again under another id, is not a third page.
+        let camt1 = Link { id: "5".to_owned(), format: "camt.053".to_owned(), ..page1.clone() };
+        assert!(!continues(&camt1, &page2) && chain(&camt1, &[page1.clone(), page2.clone()]).is_empty());
+        let again = Link { id: "6".to_owned(), statement_id: Some("new".to_owned()), ..page1.clone() };
+        assert_eq!(chain(&again, &[page1.clone(), page2]), ["2"]);
+        // Page 3 comes before page 2, the evening before noon.
+        let on = |l: Link| Link { closing_on: Some(day(2)), days: Some((day(2), day(2))), ..l };
+        let page3 = on(link("7", Some(7), Some(3), Some((60, true)), Some((70, false))));
+        assert_eq!(chain(&page3, &[on(page1)]), ["1"]);
+        let late = on(link("8", Some(9), None, Some((60, false)), Some((70, false))));
+        let whole = on(link("9", Some(10), None, Some((0, false)), Some((70, false))));
+        assert_eq!(chain(&late, &[on(morning), whole]), ["1"]);
     }
 
     proptest! {
         /// Whatever the order in which files come, each day and amount ends with the largest count that any file lists.
         #[test]
         fn counts_do_not_depend_on_the_order_of_files(
-            files in prop::collection::vec(prop::collection::vec((1i64..4, 0u8..3), 0..8), 1..5),
+            files in prop::collection::vec(prop::collection::vec((1u8..4, 0u8..3), 0..8), 1..5),
             order in prop::collection::vec(0usize..100, 5),
         ) {
-            let run = |files: Vec<&Vec<(i64, u8)>>| {
+            let run = |files: Vec<&Vec<(u8, u8)>>| {
                 let mut lines: Vec<Stored> = Vec::new();
                 for file in files {
-                    let all: Vec<Incoming> =
-                        file.iter().zip(0..).map(|((amount, text), place)| incoming(place, *amount, *text)).collect();
+                    // What a line says includes its amount.
+                    let says = |(amount, text): &(u8, u8)| (i64::from(*amount), 10 * amount + text);
+                    let all: Vec<Incoming> = file
+                        .iter()
+                        .map(says)
+                        .zip(0..)
+                        .map(|((amount, text), place)| incoming(place, amount, text))
+                        .collect();
                     let pairs = pair(&all, &lines);
                     for line in all.iter().filter(|l| !pairs.contains_key(&l.place)) {
-                        lines.push(stored(&format!("{}", lines.len()), line.amount, line.identity[0]));
+                        lines.push(stored(&format!("{}", lines.len()), line.amount, line.identity[1]));
                     }
                 }
                 let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
                 lines.iter().for_each(|l| *counts.entry(l.amount).or_default() += 1);
                 counts
             };
-            let mut shuffled: Vec<(usize, &Vec<(i64, u8)>)> = files.iter().enumerate().map(|(i, f)| (order[i], f)).collect();
+            let mut shuffled: Vec<(usize, &Vec<(u8, u8)>)> = files.iter().enumerate().map(|(i, f)| (order[i], f)).collect();
             shuffled.sort_by_key(|(key, _)| *key);
             prop_assert_eq!(run(files.iter().collect()), run(shuffled.into_iter().map(|(_, f)| f).collect()));
         }

@@ -173,16 +173,23 @@ fn balance_pair(balance: Option<Balance>) -> Option<(i64, bool)> {
     balance.map(|b| (b.amount.0, b.intermediate))
 }
 
+/// A format without its version: `camt.053` of `camt.053.001.08`.
+fn family(version: &str) -> String {
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+}
+
 fn link_of(surveyed: &Surveyed) -> Link {
     let head = &surveyed.head;
     Link {
         id: String::new(),
+        format: family(&head.version),
         statement_id: head.id.clone(),
         number: head.number.and_then(|n| i64::try_from(n).ok()),
         page: head.page.map(i64::from),
         opening: balance_pair(head.opening),
         closing: balance_pair(surveyed.foot.closing),
         closing_on: surveyed.foot.closing.map(|b| b.on),
+        days: surveyed.days,
     }
 }
 
@@ -197,10 +204,12 @@ pub struct Overlap {
 
 /// Reads what is stored about the days of a statement.
 pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
-    let (Some(master), Some(first), Some(last)) = (&statement.master, statement.first_day, statement.last_day) else {
-        return Ok(Overlap::default());
-    };
+    let Some(master) = &statement.master else { return Ok(Overlap::default()) };
     let line_count = store::line_count(conn, master)?;
+    let (Some(first), Some(last)) = (statement.first_day, statement.last_day) else {
+        // A quiet day.
+        return Ok(Overlap { stored: Vec::new(), line_count });
+    };
     let links = store::links_near(conn, master, first, last)?;
     let mine = links.iter().find(|l| l.id == statement.id).cloned().unwrap_or_default();
     let mut chain: Vec<&str> = identity::chain(&mine, &links);
@@ -232,7 +241,7 @@ pub fn finish_statement(tx: &mut Tx<'_>, statement: &str, new_lines: i64) -> Res
 pub struct Gap {
     /// The master's code.
     pub master: String,
-    /// The statement before the gap closed on this day ...
+    /// The statement before the gap closed on this day (before the first one: the cut-over) ...
     pub closed_on: NaiveDate,
     /// ... and the one after it closed on that.
     pub next_closed_on: NaiveDate,
@@ -244,17 +253,48 @@ pub struct Gap {
 pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
     let mut gaps = Vec::new();
     let statements = store::posted_by_day(conn, &master.id)?;
-    for pair in statements.windows(2) {
+    if let Some(first) = statements.first()
+        && let (Some(opening), Some(next_closed_on)) = (first.opening, first.closing_on)
+    {
+        // Before the cut-over lies history, which nobody promised to tell of.
+        let is_after = first.first_day.unwrap_or(next_closed_on) >= master.cut_over_on;
+        if is_after && opening != master.opening && !is_reached(first, 0, &statements) {
+            let (code, missing) = (master.code.clone(), opening - master.opening);
+            gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing });
+        }
+    }
+    for (place, pair) in statements.windows(2).enumerate() {
         let [a, b] = pair else { continue };
         let (Some(closing), Some(closed_on)) = (a.closing, a.closing_on) else { continue };
         let (Some(opening), Some(next_closed_on)) = (b.opening, b.closing_on) else { continue };
-        // A statement over several days that overlaps the one before it says nothing about a gap.
-        let overlaps = b.first_day.is_some_and(|d| d < closed_on) || closed_on == next_closed_on;
-        if opening != closing && !overlaps {
+        if opening == closing || overlaps(a, b) {
+            continue;
+        }
+        // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
+        let touches = closed_on == next_closed_on || b.first_day == Some(closed_on);
+        if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
             gaps.push(Gap { master: master.code.clone(), closed_on, next_closed_on, missing: opening - closing });
         }
     }
     Ok(gaps)
+}
+
+/// A statement over several days that overlaps the one before it says nothing about a gap.
+fn overlaps(a: &StatementRow, b: &StatementRow) -> bool {
+    let one_day = |s: &StatementRow| s.first_day.is_some() && s.first_day == s.closing_on;
+    let begins_before = a.closing_on.zip(b.first_day).is_some_and(|(closed, first)| first < closed);
+    begins_before || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
+}
+
+/// Whether some statement up to the day of the one at `place` closes where it opens, or one before it opens there too.
+fn is_reached(statement: &StatementRow, place: usize, all: &[StatementRow]) -> bool {
+    let ends_there = |s: &StatementRow| {
+        s.id != statement.id
+            && s.closing == statement.opening
+            && s.opening != s.closing
+            && s.closing_on <= statement.closing_on
+    };
+    all.iter().any(ends_there) || all.iter().take(place).any(|s| s.opening == statement.opening)
 }
 
 /// A booked line of a file as a new row; `statement` and `master` say where it belongs.

@@ -141,7 +141,7 @@ fn written_camt_is_valid_by_the_schema() {
     for (version, name) in [(Version::V02, "camt.053.001.02"), (Version::V08, "camt.053.001.08")] {
         let file = folder.join(format!("{name}.xml"));
         fs::write(&file, every_feature(version)).unwrap();
-        let schema = schemas.join(format!("{name}.xsd"));
+        let schema = schemas.join("camt.053").join(format!("{name}.xsd"));
         let outcome =
             Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(&file).output().unwrap();
         assert!(outcome.status.success(), "{name}: {}", String::from_utf8_lossy(&outcome.stderr));

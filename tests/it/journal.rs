@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tributary::db::{Db, Options};
-use tributary::ledger::balances::{self, DayBasis};
-use tributary::ledger::{self, Basis, HoldKind, HoldMove};
+use tributary::ledger::{self, Basis, DayBasis, HoldKind, HoldMove};
 use tributary::time::{Clock, Instant, SetClock};
 
 #[test]
@@ -237,15 +236,15 @@ fn balances_of_every_kind_are_as_adding_up_says() {
             for account in accounts.iter().map(|a| a.0) {
                 for number in 0..=26 {
                     let on = day(1) + chrono::Days::new(number) - chrono::Days::new(1);
-                    let booked = balances::as_of(conn, account, DayBasis::Booking, on)?;
+                    let booked = ledger::as_of(conn, account, DayBasis::Booking, on)?;
                     assert_eq!(i128::from(booked), model.sum(account, |k| k.booked <= on), "{account} booked by {on}");
-                    let valued = balances::as_of(conn, account, DayBasis::Value, on)?;
+                    let valued = ledger::as_of(conn, account, DayBasis::Value, on)?;
                     assert_eq!(i128::from(valued), model.sum(account, |k| k.valued <= on), "{account} valued by {on}");
                 }
                 for at in &instants {
-                    let known = balances::as_known(conn, account, *at)?;
+                    let known = ledger::as_known(conn, account, *at)?;
                     assert_eq!(i128::from(known), model.sum(account, |k| k.recorded <= *at), "{account} known at {at}");
-                    let both = balances::as_of_and_known(conn, account, DayBasis::Value, day(12), *at)?;
+                    let both = ledger::as_of_and_known(conn, account, DayBasis::Value, day(12), *at)?;
                     let counts = |k: &Kept| k.valued <= day(12) && k.recorded <= *at;
                     assert_eq!(i128::from(both), model.sum(account, counts), "{account} valued by then, known at {at}");
                 }

