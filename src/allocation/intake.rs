@@ -78,7 +78,7 @@ pub fn take_in(
         fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
     let owner = Owner::here();
     let job = if again { accept(db, who, &file, &owner)? } else { lease(db, who, &file.id, &owner)? };
-    let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post(db, who, job, owner, progress))?;
+    let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
     db.read(|conn| {
         let file = statements::file(conn, &file.id)?;
         let statements = statements::statements_of_file(conn, &file.id)?;
@@ -92,7 +92,7 @@ pub fn resume(db: &Db, who: &Arc<Who>, progress: &mut dyn FnMut(u64, u64)) -> Re
     for job in db.read(|conn| jobs::unfinished(conn, JOB))? {
         let owner = Owner::here();
         if let Some(job) = lease(db, who, &job.subject, &owner)? {
-            lines += post(db, who, job, owner, progress)?.0;
+            lines += post_through(db, who, job, &owner, progress)?.0;
         }
     }
     Ok(lines)
@@ -134,8 +134,37 @@ fn lease(db: &Db, who: &Arc<Who>, file: &str, owner: &Owner) -> Result<Option<Jo
     })
 }
 
-/// Posts the lines of an accepted file from its cursor on. Gives how many were new and how many known.
-fn post(db: &Db, who: &Arc<Who>, job: Job, owner: Owner, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
+/// Posts a file to its end. When another import stored lines of the same account meanwhile, what is known is looked up
+/// again and posting goes on at the cursor.
+fn post_through(
+    db: &Db,
+    who: &Arc<Who>,
+    job: Job,
+    owner: &Owner,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(u64, u64)> {
+    let (file, mut done, mut next) = (job.subject.clone(), (0, 0), Some(job));
+    for _ in 0..8 {
+        let Some(job) = next else { return Ok(done) };
+        let (counts, ended) = post(db, who, job, owner.clone(), progress)?;
+        done = (done.0 + counts.0, done.1 + counts.1);
+        match ended {
+            Ok(()) => return Ok(done),
+            Err(Error::Conflict(_)) => next = lease(db, who, &file, owner)?,
+            Err(e) => return Err(e),
+        }
+    }
+    Err(Error::Busy("other imports store lines of the same account all the time; ask again in a moment".to_owned()))
+}
+
+/// Posts the lines of an accepted file from its cursor on. Gives how many were new and how many known, and how it ended.
+fn post(
+    db: &Db,
+    who: &Arc<Who>,
+    job: Job,
+    owner: Owner,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<((u64, u64), Result<()>)> {
     let rows = db.read(|conn| statements::statements_of_file(conn, &job.subject))?;
     let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
     let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);
@@ -147,12 +176,14 @@ fn post(db: &Db, who: &Arc<Who>, job: Job, owner: Owner, progress: &mut dyn FnMu
             "posting" => {
                 let from = if row.place == cursor.statement { cursor.line } else { 0 };
                 let next = rows.iter().skip(at + 1).find(|r| r.state == "posting").map(|r| r.place);
-                run.statement(row, from, next, progress)?;
+                if let Err(e) = run.statement(row, from, next, progress) {
+                    return Ok(((run.new, run.known), Err(e)));
+                }
             }
             _ => {}
         }
     }
-    Ok((run.new, run.known))
+    Ok(((run.new, run.known), Ok(())))
 }
 
 fn to_json(cursor: &Cursor) -> Result<String> {

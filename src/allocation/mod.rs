@@ -8,7 +8,7 @@
 
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::ledger::{self, Basis, Cause, NewEntry, NewPosting, Posted};
+use crate::ledger::{self, AccountId, Basis, Cause, NewEntry, NewPosting, Posted};
 use crate::statements;
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub mod place;
 pub mod rules;
 mod store;
 
-pub use store::{RouteRow, RuleRow, Waiting, routes_of, rules, waiting};
+pub use store::{RouteRow, RuleRow, Waiting, routes_of, rules};
 
 /// Why a routing is not changed, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub use store::{RouteRow, RuleRow, Waiting, routes_of, rules, waiting};
 pub enum Refusal {
     /// A person's decision says why.
     NoReason,
+    /// No part of the opening waits.
+    NoOpeningLeft { master: String },
     /// The line posts nothing: it is history, or of nothing.
     NothingPosted { line: String },
     /// Not a leaf of the line's master.
@@ -40,6 +42,7 @@ impl crate::error::Refusal for Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::NoReason => "no_reason",
+            Refusal::NoOpeningLeft { .. } => "no_opening_left",
             Refusal::NothingPosted { .. } => "nothing_posted",
             Refusal::NotALeaf { .. } => "not_a_leaf",
             Refusal::SameLeaf { .. } => "same_leaf",
@@ -52,6 +55,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoReason => f.write_str("say why with a reason of a few words; it is kept with the route"),
+            Refusal::NoOpeningLeft { master } => {
+                write!(f, "nothing of the opening balance of {master} waits in suspense")
+            }
             Refusal::NothingPosted { line } => write!(
                 f,
                 "line {line} posted nothing (it is from before the cut-over, or of zero), so there is nothing to move"
@@ -98,11 +104,50 @@ pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize
     Ok(count)
 }
 
+/// How [`reroute`] and [`waiting`] name what a master's opening left in suspense: `opening:de-eur`.
+const OPENING: &str = "opening:";
+
+/// Places what a master's opening left in suspense on a leaf, by a person with a reason.
+fn place_opening(tx: &mut Tx<'_>, master: &str, leaf: &str, reason: &str) -> Result<Posted> {
+    let master = crate::chart::master(tx.conn(), master)?;
+    let (left, entries) = store::opening_left(tx.conn(), &master.id, master.suspense)?;
+    if left == 0 {
+        return Err(Refusal::NoOpeningLeft { master: master.code }.into());
+    }
+    let Some(target) = store::leaf_of_master(tx.conn(), &master.id, leaf)?.0 else {
+        return Err(Refusal::NotALeaf { leaf: leaf.to_owned(), master: master.code }.into());
+    };
+    let posted = ledger::post_one(
+        tx,
+        NewEntry {
+            kind: "placement".to_owned(),
+            basis: Basis::Decision,
+            description: format!("Rest of the opening of {} placed on {leaf} by a person", master.code),
+            booked_on: crate::time::day_of(tx.now()),
+            valued_on: master.cut_over_on,
+            cause: Cause { kind: "opening".to_owned(), id: master.id.clone(), seq: entries },
+            postings: vec![
+                NewPosting { account: AccountId(master.suspense), amount: -left },
+                NewPosting { account: target, amount: left },
+            ],
+            holds: Vec::new(),
+            reverses: None,
+            metadata: None,
+        },
+    )?;
+    let after = serde_json::json!({ "leaf": leaf, "entry": posted.number, "reason": reason.trim() });
+    tx.event("opening.placed", &master.code, None, Some(after.to_string()));
+    Ok(posted)
+}
+
 /// Moves a line's money to another leaf of its master, by a person with a reason: a linked entry with the bank's value date,
 /// booked today. From suspense it always can be; from another leaf only what that leaf still has.
 pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<Posted> {
     if reason.trim().chars().count() < 3 {
         return Err(Refusal::NoReason.into());
+    }
+    if let Some(master) = line.strip_prefix(OPENING) {
+        return place_opening(tx, master, leaf, reason);
     }
     let line = statements::line(tx.conn(), line)?;
     let newest = store::routes_of(tx.conn(), &line.id)?.pop();
@@ -155,6 +200,27 @@ pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<
     let json = |leaf: &str| Some(serde_json::json!({ "shares": leaf }).to_string());
     tx.event("route.changed", &line.id, json(&newest.shares), json(leaf));
     Ok(posted)
+}
+
+/// What waits in suspense and why: lines, the largest amount of each master first, then what openings left over.
+pub fn waiting(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
+    let mut all = store::waiting_lines(conn, master)?;
+    for m in crate::chart::masters(conn)?.into_iter().filter(|m| master.is_none_or(|code| code == m.code)) {
+        let (left, _) = store::opening_left(conn, &m.id, m.suspense)?;
+        if left != 0 {
+            all.push(Waiting {
+                line: format!("{OPENING}{}", m.code),
+                master: m.code,
+                currency: m.currency,
+                booked_on: m.cut_over_on,
+                minor: -left,
+                counterparty: None,
+                remittance: None,
+                why: "the part of the opening balance for which the treasury file names no leaf".to_owned(),
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// Everything that decides on the lines of a master, as it is now.

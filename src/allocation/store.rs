@@ -3,7 +3,7 @@
 use super::place::{Decision, Leaf, Placer};
 use super::rules::{Rule, RuleFile, RuleSet};
 use crate::db::bulk::{self, Bulk, Cells, Moment};
-use crate::db::schema::{accounts, masters, postings, routes, rules as rules_table, sub_accounts};
+use crate::db::schema::{accounts, entries, masters, postings, routes, rules as rules_table, sub_accounts};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::ledger::AccountId;
@@ -250,8 +250,17 @@ pub fn routes_of(conn: &mut Conn, line: &str) -> Result<Vec<RouteRow>> {
     all.select(RouteRow::as_select()).load(conn).map_err(broken)
 }
 
+/// What a master's opening left in suspense, debit positive, and how many entries the opening has made so far.
+pub(super) fn opening_left(conn: &mut Conn, master: &str, suspense: i64) -> Result<(i64, i64)> {
+    let of_opening = entries::table.filter(entries::cause_type.eq("opening")).filter(entries::cause_id.eq(master));
+    let numbers: Vec<i64> = of_opening.select(entries::number).load(conn).map_err(broken)?;
+    let on_suspense = postings::table.filter(postings::account.eq(suspense)).filter(postings::entry.eq_any(&numbers));
+    let amounts: Vec<i64> = on_suspense.select(postings::amount).load(conn).map_err(broken)?;
+    Ok((amounts.iter().sum(), i64::try_from(numbers.len()).unwrap_or(i64::MAX)))
+}
+
 /// The lines that wait in suspense, largest amount first within each master.
-pub fn waiting(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
+pub(super) fn waiting_lines(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
     let sql = "SELECT l.id AS line, m.code AS master, m.currency AS currency, l.booked_on AS booked_on, l.amount AS minor, \
                l.counterparty_name AS counterparty, l.remittance AS remittance, r.sentence AS why \
                FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \

@@ -32,6 +32,10 @@ pub enum Refusal {
     AccountClosed { account: String },
     /// A decision on a frozen account.
     AccountFrozen { account: String },
+    /// A decision that would move a real bank account: only the bank does.
+    MovesMaster { account: String },
+    /// A decision on suspense that is not the placing of a line or of an opening.
+    MovesSuspense { account: String },
     /// A hold of that id exists already.
     HoldExists { hold: String },
     /// No such hold on that account, or less left in it.
@@ -57,6 +61,8 @@ impl crate::error::Refusal for Refusal {
             Refusal::ReversesHolds { .. } => "reverses_holds",
             Refusal::AccountClosed { .. } => "account_closed",
             Refusal::AccountFrozen { .. } => "account_frozen",
+            Refusal::MovesMaster { .. } => "moves_master",
+            Refusal::MovesSuspense { .. } => "moves_suspense",
             Refusal::HoldExists { .. } => "hold_exists",
             Refusal::HoldExceeded { .. } => "hold_exceeded",
             Refusal::InsufficientFunds { .. } => "insufficient_funds",
@@ -88,6 +94,15 @@ impl fmt::Display for Refusal {
             }
             Refusal::AccountClosed { account } => write!(f, "{account} is closed"),
             Refusal::AccountFrozen { account } => write!(f, "{account} is frozen; a treasurer must open it first"),
+            Refusal::MovesMaster { account } => {
+                write!(
+                    f,
+                    "{account} is a bank account: only what the bank has done moves it, and its statement tells of that"
+                )
+            }
+            Refusal::MovesSuspense { account } => {
+                write!(f, "{account} holds what nobody could place; place its lines with `tributary route` instead")
+            }
             Refusal::HoldExists { hold } => write!(f, "the hold {hold} is there already"),
             Refusal::HoldExceeded { hold, left } => write!(f, "the hold {hold} has only {left} minor units left"),
             Refusal::InsufficientFunds { account, available, needed } => {
@@ -102,6 +117,9 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+/// The causes of decisions that place what waits in suspense: a line's route, and what an opening left over (I8).
+const PLACING: [&str; 2] = ["route", "opening"];
 
 /// What deciding needs to know of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +323,12 @@ impl State {
             }
             if account.frozen {
                 return Err(Refusal::AccountFrozen { account: account.code.clone() });
+            }
+            if account.kind == AccountKind::Master {
+                return Err(Refusal::MovesMaster { account: account.code.clone() });
+            }
+            if account.kind == AccountKind::Suspense && !PLACING.contains(&entry.cause.kind.as_str()) {
+                return Err(Refusal::MovesSuspense { account: account.code.clone() });
             }
         }
         Ok(())

@@ -159,6 +159,15 @@ fn refusals_come_in_the_order_of_checking() {
     // What the bank has done is posted on a frozen account too.
     assert!(s.decide(1, "t", &fact(&[(1, 500), (2, -500)])).is_ok());
     s.accounts[1].frozen = false;
+    // Only the bank moves its account, and only placing moves suspense.
+    let master = s.decide(1, "t", &decision(&[(1, 5), (2, -5)])).unwrap_err();
+    assert_eq!(master, Refusal::MovesMaster { account: "a0".to_owned() });
+    let by_hand = s.decide(1, "t", &decision(&[(5, 5), (2, -5)])).unwrap_err();
+    assert_eq!(by_hand, Refusal::MovesSuspense { account: "a4".to_owned() });
+    let placed = NewEntry { cause: Cause::new("route", "1"), ..decision(&[(5, 5), (2, -5)]) };
+    s.decide(1, "t", &placed).unwrap();
+    let back = NewEntry { cause: Cause::new("route", "1"), ..decision(&[(5, -5), (2, 5)]) };
+    s.decide(1, "t", &back).unwrap();
     let too_much = s.decide(1, "t", &decision(&[(2, 501), (3, -501)])).unwrap_err();
     assert_eq!(too_much.to_string(), "I4: a1 has 5.00 available and 5.01 is needed");
     assert!(s.decide(1, "t", &decision(&[(2, 500), (3, -500)])).is_ok());
@@ -177,7 +186,7 @@ fn a_hold_counts_against_what_is_available_and_is_consumed_at_most_once() {
     s.decide(2, "t", &place("h1", 400)).unwrap();
     assert!(matches!(s.decide(3, "t", &place("h2", 101)), Err(Refusal::InsufficientFunds { .. })));
     assert_eq!(s.decide(3, "t", &place("h1", 1)).unwrap_err(), Refusal::HoldExists { hold: "h1".to_owned() });
-    let pay = entry(Basis::Decision, &[(2, 400), (5, -400)], vec![hold(2, "h1", HoldKind::Consumed, 400)]);
+    let pay = entry(Basis::Decision, &[(2, 400), (6, -400)], vec![hold(2, "h1", HoldKind::Consumed, 400)]);
     s.decide(3, "t", &pay).unwrap();
     assert_eq!(s.decide(4, "t", &pay).unwrap_err(), Refusal::HoldExceeded { hold: "h1".to_owned(), left: 0 });
     assert_eq!(balances(&s)[1], (-100, 0));

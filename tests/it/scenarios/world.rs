@@ -134,7 +134,9 @@ impl World {
 
     /// The id of a line.
     pub fn line(&self, name: &str) -> Result<String, String> {
-        let named = self.lines.get(name).cloned();
+        // What an opening left in suspense has a name of its own.
+        let opening = name.starts_with("opening:").then(|| name.to_owned());
+        let named = self.lines.get(name).cloned().or(opening);
         named.ok_or_else(|| {
             format!("there is no line {name}: the statement that tells of it first names it with label=")
         })
