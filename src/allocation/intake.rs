@@ -9,14 +9,15 @@
 
 use super::place::Placer;
 use super::store::{self, NewRoute};
-use crate::banking::{Event, Reader, Status};
+use crate::banking::{Event, Reader, Severity, Status};
 use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Tx, Who};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, NewEntry, NewPosting};
 use crate::statements::identity::Incoming;
-use crate::statements::survey::{Survey, days, survey};
+use crate::statements::survey::{Survey, survey};
 use crate::statements::{self, FileRow, NewLine, Placed, Refusal, Remark, StatementRow};
+use crate::time::Clock as _;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Read;
@@ -76,7 +77,7 @@ pub fn take_in(
     };
     let again =
         fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
-    let owner = Owner::here();
+    let owner = worker();
     let job = if again { accept(db, who, &file, &owner)? } else { lease(db, who, &file.id, &owner)? };
     let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
     db.read(|conn| {
@@ -86,20 +87,34 @@ pub fn take_in(
     })
 }
 
-/// Goes on with files whose posting a crash has interrupted. Gives how many lines were posted.
+/// Goes on with files whose posting a crash has interrupted; those that another process works on are left to it. Gives how
+/// many lines were posted.
 pub fn resume(db: &Db, who: &Arc<Who>, progress: &mut dyn FnMut(u64, u64)) -> Result<u64> {
     let mut lines = 0;
     for job in db.read(|conn| jobs::unfinished(conn, JOB))? {
-        let owner = Owner::here();
-        if let Some(job) = lease(db, who, &job.subject, &owner)? {
-            lines += post_through(db, who, job, &owner, progress)?.0;
+        let owner = worker();
+        match lease(db, who, &job.subject, &owner) {
+            Ok(Some(job)) => lines += post_through(db, who, job, &owner, progress)?.0,
+            Ok(None) | Err(Error::Busy(_)) => {}
+            Err(e) => return Err(e),
         }
     }
     Ok(lines)
 }
 
+/// A new worker; two in one process are two.
+fn worker() -> Owner {
+    Owner::new(&crate::ids::Ids::random().next("w", crate::time::SystemClock.now()))
+}
+
 /// Surveys what is stored and accepts or refuses it. Gives the job of posting it, if there is something to post.
 fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, owner: &Owner) -> Result<Option<Job>> {
+    let failed = |e: std::io::Error| Error::Broken(format!("cannot read the stored {}: {e}", file.name));
+    let (digest, _) = crate::db::seal::sha256_of(statements::stored_bytes(db, &file.id)).map_err(failed)?;
+    if crate::db::seal::hex(&digest) != file.sha256 {
+        let what = format!("{} changed while it was read; import it again when it is complete", file.name);
+        return Err(Error::Conflict(what));
+    }
     let survey: Arc<Survey> = Arc::new(survey(statements::stored_bytes(db, &file.id)));
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {
@@ -151,10 +166,25 @@ fn post_through(
         match ended {
             Ok(()) => return Ok(done),
             Err(Error::Conflict(_)) => next = lease(db, who, &file, owner)?,
+            Err(no @ Error::Refused { .. }) => {
+                // It would be refused again each time: the job ends here and says why, and no other file waits for it.
+                give_up(db, who, &file, owner, &no)?;
+                return Err(no);
+            }
             Err(e) => return Err(e),
         }
     }
     Err(Error::Busy("other imports store lines of the same account all the time; ask again in a moment".to_owned()))
+}
+
+/// Ends a job that cannot go on. Importing the file again opens it again.
+fn give_up(db: &Db, who: &Arc<Who>, file: &str, owner: &Owner, why: &Error) -> Result<()> {
+    let Some(job) = lease(db, who, file, owner)? else { return Ok(()) };
+    let (owner, why) = (owner.clone(), why.to_string());
+    db.write("statement.post", who, move |tx| {
+        tx.event("job.failed", &job.subject, None, Some(serde_json::json!({ "job": job.id }).to_string()));
+        jobs::fail(tx, &job, &owner, &job.cursor, &why)
+    })
 }
 
 /// Posts the lines of an accepted file from its cursor on. Gives how many were new and how many known, and how it ended.
@@ -169,7 +199,8 @@ fn post(
     let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
     let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);
     let total = rows.iter().filter(|r| r.state == "posting" || r.state == "posted").map(booked).sum();
-    let mut run = Run { db, who, owner, job, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
+    let at = job.cursor.clone();
+    let mut run = Run { db, who, owner, job, cursor: at, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
     for (at, row) in rows.iter().enumerate() {
         match row.state.as_str() {
             "posted" => run.done += booked(row),
@@ -196,6 +227,8 @@ struct Run<'a> {
     who: &'a Arc<Who>,
     owner: Owner,
     job: Job,
+    /// Where the job's cursor stands.
+    cursor: String,
     slice: usize,
     done: u64,
     new: u64,
@@ -215,13 +248,12 @@ impl Run<'_> {
         let mut known = HashMap::new();
         if !overlap.stored.is_empty() {
             // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
-            let incoming: Vec<Incoming> = booked_lines(self.db, &row.file, row.place, from)
-                .filter_map(|l| {
-                    let line = statements::new_line(row, &l).ok()?;
-                    let day = days(&l)?.booked_on;
-                    Some(Incoming { place: l.position, day, amount: line.amount, identity: line.identity })
-                })
-                .collect();
+            let mut incoming: Vec<Incoming> = Vec::new();
+            for line in booked_lines(self.db, &row.file, row.place, from) {
+                let line = line?;
+                let NewLine { booked_on: day, amount, identity, .. } = statements::new_line(row, &line)?;
+                incoming.push(Incoming { place: line.position, day, amount, identity });
+            }
             known = statements::known_places(&overlap, &incoming);
         }
         let mut lines = booked_lines(self.db, &row.file, row.place, from).peekable();
@@ -231,6 +263,7 @@ impl Run<'_> {
                 Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
             let mut after = Cursor { statement: row.place, line: u64::MAX };
             for line in lines.by_ref().take(self.slice) {
+                let line = line?;
                 after.line = line.position + 1;
                 let new = statements::new_line(row, &line)?;
                 match known.remove(&line.position) {
@@ -259,17 +292,19 @@ impl Run<'_> {
     /// `ended`: how many lines of the statement were new, when this slice is its last.
     fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<()> {
         let count = slice.new.len() + slice.again.len();
-        let (job, owner, after) = (self.job.id.clone(), self.owner.clone(), to_json(&after)?);
+        let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
+        let from = std::mem::replace(&mut self.cursor, after.clone());
         let begin = Instant::now();
         self.db.write_slice("statement.post", self.who, move |tx| {
+            // First of all: whoever finds the cursor elsewhere is not the one to post these lines.
             if ends_file {
-                jobs::finish(tx, &job, &owner, &after)?
+                jobs::finish(tx, &job, &owner, &from, &after)?
             } else {
-                jobs::advance(tx, &job, &owner, &after)?
+                jobs::advance(tx, &job, &owner, &from, &after)?
             }
             slice.post(tx)?;
             if let Some(new) = ended {
-                statements::finish_statement(tx, &slice.row.id, i64::try_from(new).unwrap_or(0))?;
+                statements::finish_statement(tx, &slice.row, i64::try_from(new).unwrap_or(0))?;
             }
             Ok(())
         })?;
@@ -379,7 +414,7 @@ pub struct Difference {
 pub fn difference(db: &Db, later: &StatementRow, earlier: &str) -> Result<Vec<Difference>> {
     let earlier = db.read(|conn| statements::statement(conn, earlier))?;
     let lines_of = |row: &StatementRow| -> Result<Vec<NewLine>> {
-        booked_lines(db, &row.file, row.place, 0).map(|line| statements::new_line(row, &line)).collect()
+        booked_lines(db, &row.file, row.place, 0).map(|line| statements::new_line(row, &*line?)).collect()
     };
     let mut left: HashMap<statements::identity::Identity, Vec<NewLine>> = HashMap::new();
     for line in lines_of(&earlier)? {
@@ -402,26 +437,40 @@ fn told(sign: char, line: &NewLine) -> Difference {
     Difference { sign, day: line.booked_on, amount: line.amount, text: texts.join(", ") }
 }
 
-/// The booked lines of one statement of a stored file, from a position on.
+/// The booked lines of one statement of a stored file, from a position on. The statement was read to its end when it was
+/// accepted, so anything but reaching its end again is a fault, and never the end of its lines.
 fn booked_lines<'a>(
     db: &'a Db,
     file: &str,
     place: i64,
     from: u64,
-) -> impl Iterator<Item = Box<crate::banking::Line>> + use<'a> {
+) -> impl Iterator<Item = Result<Box<crate::banking::Line>>> + use<'a> {
     let place = usize::try_from(place).unwrap_or(usize::MAX);
-    let mut at = None;
-    let events = Reader::new(statements::stored_bytes(db, file));
-    let lines = events.filter_map(move |event| match event {
-        Event::Begin(_) => {
-            at = Some(at.map_or(0, |n: usize| n + 1));
-            None
+    let (mut at, mut over) = (None, false);
+    let mut events = Reader::new(statements::stored_bytes(db, file));
+    let file = file.to_owned();
+    std::iter::from_fn(move || {
+        while !over {
+            match events.next() {
+                Some(Event::Begin(_)) => at = Some(at.map_or(0, |n: usize| n + 1)),
+                Some(Event::Line(line)) if at == Some(place) => {
+                    if line.status == Status::Booked && line.position >= from {
+                        return Some(Ok(line));
+                    }
+                }
+                Some(Event::End(_)) if at == Some(place) => over = true,
+                Some(Event::Problem(p)) if p.severity == Severity::Grave && p.statement.is_none_or(|s| s == place) => {
+                    over = true;
+                    let what = format!("the stored file {file} cannot be read on at {}: {}", p.at, p.problem);
+                    return Some(Err(Error::Broken(what)));
+                }
+                Some(_) => {}
+                None => {
+                    over = true;
+                    return Some(Err(Error::Broken(format!("the stored file {file} ends too early"))));
+                }
+            }
         }
-        Event::Line(line) if at == Some(place) && line.status == Status::Booked && line.position >= from => {
-            Some(Some(line))
-        }
-        Event::End(_) if at == Some(place) => Some(None),
-        _ => None,
-    });
-    lines.map_while(|line| line)
+        None
+    })
 }

@@ -99,7 +99,10 @@ pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize
     let count = changed.len();
     for (code, version, priority, definition, before) in changed {
         store::insert_rule(tx, &code, version, priority, &definition)?;
-        tx.event("rule.version", &format!("{code} v{version}"), before, Some(definition));
+        // A rule may name a person and an account: the event, which is sealed, has only a digest of it.
+        let digest = |text: &str| serde_json::json!({ "sha256": crate::db::seal::hex(&crate::db::seal::sha256(text.as_bytes())) });
+        let before = before.map(|b| digest(&b).to_string());
+        tx.event("rule.version", &format!("{code} v{version}"), before, Some(digest(&definition).to_string()));
     }
     Ok(count)
 }
@@ -141,7 +144,7 @@ fn place_opening(tx: &mut Tx<'_>, master: &str, leaf: &str, reason: &str) -> Res
 }
 
 /// Moves a line's money to another leaf of its master, by a person with a reason: a linked entry with the bank's value date,
-/// booked today. From suspense it always can be; from another leaf only what that leaf still has.
+/// booked today. From suspense it always can be, since the bank has booked it; from another leaf only what that leaf still has.
 pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<Posted> {
     if reason.trim().chars().count() < 3 {
         return Err(Refusal::NoReason.into());
@@ -172,7 +175,9 @@ pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<
         tx,
         NewEntry {
             kind: if newest.suspense { "placement" } else { "rerouting" }.to_owned(),
-            basis: Basis::Decision,
+            // Whose a line is that the bank has booked is a fact as soon as somebody knows it: a fee that waits is charged to
+            // its leaf whatever that has. Taking it away again from a leaf is a decision.
+            basis: if newest.suspense { Basis::Fact } else { Basis::Decision },
             description: format!("Line {} placed on {leaf} by a person", line.id),
             booked_on: crate::time::day_of(tx.now()),
             valued_on: line.valued_on,

@@ -1,6 +1,7 @@
 //! Deciding on one line, pure: the evidence in its order, and why.
 
 use super::rules::{Facts, RuleSet};
+use crate::banking::Detail;
 use crate::ledger::AccountId;
 use crate::money::{Currency, Minor};
 use crate::statements::NewLine;
@@ -58,6 +59,9 @@ pub struct Leaf {
     /// Closed: what comes for it waits in suspense.
     pub closed: bool,
 }
+
+/// What a rule may ask of a single payment, which in a batch are told of the first one only.
+const OF_ONE_PAYMENT: [&str; 5] = ["counterparty", "ultimate", "counterparty_account", "remittance", "reference"];
 
 /// What decides on the lines of one master.
 #[derive(Debug)]
@@ -125,7 +129,10 @@ impl Placer {
         if first.closed {
             return Some(self.wait(line, format!("its virtual account number names {}, which is closed", first.code)));
         }
-        let partly = line.details.iter().filter(|d| d.own_account.is_none() && d.creditor_reference.is_none()).count();
+        // Of a batch, each payment must name the leaf: one of them does not speak for the others.
+        let names =
+            |d: &&Detail| [&d.own_account, &d.creditor_reference].into_iter().flatten().any(|n| found(n).is_some());
+        let partly = line.details.iter().filter(|d| !names(d)).count();
         if partly > 0 {
             let what = format!(
                 "{partly} of its {} payments name no sub-account, the others name {}",
@@ -164,6 +171,14 @@ impl Placer {
             return_reason: line.return_reason.as_deref(),
         };
         let found = self.rules.first_match(&facts)?;
+        if line.details.len() > 1 && found.matched.iter().any(|(field, _)| OF_ONE_PAYMENT.contains(field)) {
+            let why = format!(
+                "rule {} fits only the first of its {} payments for certain",
+                found.rule.code,
+                line.details.len()
+            );
+            return Some(self.wait(line, why));
+        }
         let rule = Some((found.rule.code.clone(), found.rule.version));
         let (matched, sentence) = (found.matched.clone(), found.sentence());
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.

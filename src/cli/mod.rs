@@ -147,8 +147,13 @@ fn report(context: &Context, e: &Error) {
 
 fn print_line(text: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+    if let Err(e) = writeln!(std::io::stdout(), "{text}") {
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        // What was asked for did not arrive: a full disk must not look like success.
+        eprintln!("tributary: cannot write the output: {e}");
+        std::process::exit(1);
     }
 }
 

@@ -50,12 +50,13 @@ impl FromStr for Url {
         }
         let path = text.strip_prefix("sqlite://").unwrap_or(text);
         let plain = path.ends_with(".sqlite") || path.ends_with(".db");
-        let special = path.is_empty() || path.contains("://") || path.contains(":memory:") || path.starts_with("file:");
+        let special = path.is_empty() || path.starts_with("sqlite:") || path.contains("://") || path.contains(":memory:") || path.starts_with("file:");
         if special || (path == text && !plain) {
             return Err(Error::Refused {
                 code: "database_url",
                 message: format!(
-                    "\"{text}\" is not a database: write sqlite://path/to/file.sqlite or postgres://user@host/name"
+                    "\"{}\" is not a database: write sqlite://path/to/file.sqlite or postgres://user@host/name",
+                    shown(text)
                 ),
             });
         }
@@ -63,13 +64,19 @@ impl FromStr for Url {
     }
 }
 
+/// What of a mistyped URL can be shown: a password may stand in it.
+fn shown(text: &str) -> &str {
+    text.split_once("://").map_or(text, |(scheme, _)| scheme)
+}
+
 impl std::fmt::Display for Url {
-    /// Without the password, so that it can be shown and logged.
+    /// Engine, user, host and name only: passwords may stand before the host and in the parameters.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Url::Lite(path) => write!(f, "sqlite://{}", path.display()),
             Url::Pg(url) => {
                 let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+                let rest = rest.split('?').next().unwrap_or(rest);
                 match rest.rsplit_once('@') {
                     Some((user, host)) => write!(f, "{scheme}://{}@{host}", user.split(':').next().unwrap_or("")),
                     None => write!(f, "{scheme}://{rest}"),
@@ -237,7 +244,10 @@ impl Conn {
     pub(super) fn begin_write(&mut self) -> diesel::QueryResult<()> {
         match self {
             Conn::Lite(c) => c.batch_execute("BEGIN IMMEDIATE"),
-            Conn::Pg(c) => c.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})")),
+            // Whatever the role's default: a snapshot taken before the lock is ours would not show what the last holder wrote.
+            Conn::Pg(c) => c.batch_execute(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+            )),
         }
     }
 
@@ -289,6 +299,10 @@ mod tests {
         assert_eq!("demo.sqlite".parse(), Ok(Url::Lite("demo.sqlite".into())));
         let pg: Url = "postgres://me:secret@host:5433/db".parse().unwrap();
         assert_eq!(pg.to_string(), "postgres://me@host:5433/db");
+        let pg: Url = "postgres://host/db?user=me&password=secret".parse().unwrap();
+        assert_eq!(pg.to_string(), "postgres://host/db");
+        let mistyped = "postgress://me:secret@host/db".parse::<Url>().unwrap_err();
+        assert!(!mistyped.to_string().contains("secret"), "{mistyped}");
         for wrong in ["", "sqlite://", "mysql://x/y", "sqlite://:memory:", ":memory:", "statement.xml"] {
             assert!(wrong.parse::<Url>().is_err(), "{wrong} accepted");
         }

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | - | work accepted | ready | [`add`] |
 //! | ready | a worker leases it | ready, leased | [`lease`] |
-//! | ready, leased | a slice is done | ready, leased | [`advance`] |
+//! | ready, leased | a slice is done, the cursor stands where the worker left it | ready, leased | [`advance`] |
 //! | ready, leased | the lease runs out (its worker died) | ready | - |
 //! | ready, leased | the last slice is done | done | [`finish`] |
 //! | ready, leased | the work cannot go on | failed | [`fail`] |
@@ -49,12 +49,17 @@ pub struct Job {
     pub problem: Option<String>,
 }
 
-/// Accepts work. A job that is over is opened again when there is more to do for its subject.
+/// Accepts work. A job that is over is opened again when there is more to do for its subject; one that is not over stays as
+/// it is, wherever its cursor stands.
 pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<String> {
-    let before = jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).select(jobs::id);
-    if let Some(id) = before.first::<String>(tx.conn()).optional().map_err(broken)? {
-        let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), jobs::lease_owner.eq(None::<String>));
-        update(jobs::table.find(&id)).set(set).execute(tx.conn()).map_err(broken)?;
+    let before = jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject));
+    let before: Option<(String, String)> =
+        before.select((jobs::id, jobs::state)).first(tx.conn()).optional().map_err(broken)?;
+    if let Some((id, state)) = before {
+        if state != "ready" {
+            let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), jobs::lease_owner.eq(None::<String>));
+            update(jobs::table.find(&id)).set(set).execute(tx.conn()).map_err(broken)?;
+        }
         return Ok(id);
     }
     let job = Job {
@@ -88,50 +93,66 @@ pub fn lease(tx: &mut Tx<'_>, kind: &str, subject: &str, owner: &Owner) -> Resul
     Ok(Some(job))
 }
 
-/// Moves a job's cursor together with the work that it counts, and renews the lease. Refused when the lease was lost.
-pub fn advance(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str) -> Result<()> {
-    change(tx, id, owner, "ready", cursor, None)
+/// Moves a job's cursor from where the worker left it, together with the work that it counts, and renews the lease. A
+/// conflict when the lease was lost or the cursor stands elsewhere: then this slice is another's.
+pub fn advance(tx: &mut Tx<'_>, job: &Job, owner: &Owner, from: &str, to: &str) -> Result<()> {
+    change(tx, job, owner, from, ("ready", to, None))
 }
 
 /// The work is done.
-pub fn finish(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str) -> Result<()> {
-    change(tx, id, owner, "done", cursor, None)
+pub fn finish(tx: &mut Tx<'_>, job: &Job, owner: &Owner, from: &str, to: &str) -> Result<()> {
+    change(tx, job, owner, from, ("done", to, None))
 }
 
 /// The work cannot go on, and why.
-pub fn fail(tx: &mut Tx<'_>, id: &str, owner: &Owner, cursor: &str, problem: &str) -> Result<()> {
-    change(tx, id, owner, "failed", cursor, Some(problem))
+pub fn fail(tx: &mut Tx<'_>, job: &Job, owner: &Owner, at: &str, problem: &str) -> Result<()> {
+    change(tx, job, owner, at, ("failed", at, Some(problem)))
 }
 
-fn change(tx: &mut Tx<'_>, id: &str, owner: &Owner, state: &str, cursor: &str, problem: Option<&str>) -> Result<()> {
+fn change(
+    tx: &mut Tx<'_>,
+    job: &Job,
+    owner: &Owner,
+    from: &str,
+    (state, to, problem): (&str, &str, Option<&str>),
+) -> Result<()> {
     let until = stored(tx.now() + LEASE);
-    let mine =
-        jobs::table.filter(jobs::id.eq(id)).filter(jobs::lease_owner.eq(&owner.0)).filter(jobs::state.eq("ready"));
-    let set = (jobs::state.eq(state), jobs::cursor.eq(cursor), jobs::lease_until.eq(until), jobs::problem.eq(problem));
+    let mine = jobs::table.filter(jobs::id.eq(&job.id)).filter(jobs::lease_owner.eq(&owner.0));
+    let mine = mine.filter(jobs::state.eq("ready")).filter(jobs::cursor.eq(from));
+    let set = (jobs::state.eq(state), jobs::cursor.eq(to), jobs::lease_until.eq(until), jobs::problem.eq(problem));
     match update(mine).set(set).execute(tx.conn()).map_err(broken)? {
         1 => Ok(()),
-        _ => Err(Error::Conflict(format!("another process took {id} over; it goes on there"))),
+        _ => Err(Error::Conflict(format!("another worker took {} over; it goes on there", job.id))),
     }
 }
 
-/// A worker: this process on this machine.
+/// A worker: one run of work in one process, told apart from every other by a number drawn for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner(String);
 
 impl Owner {
-    /// The present process.
-    pub fn here() -> Owner {
-        // One machine from one boot to the next; elsewhere than on Linux the lease alone decides.
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Owner(format!("{}:{}", boot.trim(), std::process::id()))
+    /// A new worker in the present process.
+    pub fn new(nonce: &str) -> Owner {
+        Owner(format!("{}:{}:{nonce}", machine(), std::process::id()))
     }
 
     /// Whether `other` was a process of this machine that is gone: its work can be taken over at once.
     fn knows_dead(&self, other: &str) -> bool {
-        let (Some((my_boot, _)), Some((boot, pid))) = (self.0.split_once(':'), other.split_once(':')) else {
-            return false;
-        };
-        !boot.is_empty() && boot == my_boot && !std::path::Path::new("/proc").join(pid).exists()
+        let mut parts = other.split(':');
+        let (Some(there), Some(pid)) = (parts.next(), parts.next()) else { return false };
+        !there.is_empty()
+            && self.0.starts_with(&format!("{there}:"))
+            && !std::path::Path::new("/proc").join(pid).exists()
+    }
+}
+
+/// One machine from one boot to the next, and within it one space of process numbers: containers have their own. Elsewhere
+/// than on Linux it is empty, and the lease alone decides.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(space) if !boot.is_empty() => format!("{}-{}", boot.trim(), space.display().to_string().replace(':', "")),
+        _ => String::new(),
     }
 }
 

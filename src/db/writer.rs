@@ -508,6 +508,7 @@ impl Writer {
         let mut last = Error::Broken("never tried".to_owned());
         for attempt in 0..RESOLVE_ATTEMPTS {
             let found = Conn::open(&self.url).and_then(|mut conn| {
+                conn.refuse_unsafe_settings()?;
                 // Behind the lock: whatever our lost session still does is over once we hold it.
                 conn.begin_write().map_err(broken)?;
                 let found = seal_is_there(&mut conn, number, hash)?;

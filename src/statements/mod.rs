@@ -229,7 +229,14 @@ pub fn tell_of_lines(tx: &mut Tx<'_>, statement: &str, new: usize, known: usize)
 }
 
 /// A statement's last line is stored.
-pub fn finish_statement(tx: &mut Tx<'_>, statement: &str, new_lines: i64) -> Result<()> {
+pub fn finish_statement(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64) -> Result<()> {
+    let (statement, told) = (row.id.as_str(), store::told(tx.conn(), &row.id)?);
+    if told != row.booked_count {
+        let count = row.booked_count;
+        return Err(Error::Broken(format!(
+            "I9: statement {statement} has {count} booked lines, but {told} were stored"
+        )));
+    }
     store::set_statement_state(tx, statement, "posted")?;
     let after = serde_json::json!({ "state": "posted", "new_lines": new_lines });
     tx.event("statement.posted", statement, None, Some(after.to_string()));

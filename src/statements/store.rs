@@ -123,6 +123,14 @@ pub(super) fn save_statement(
     Ok(row)
 }
 
+/// How many lines are stored of which a statement tells.
+pub(super) fn told(conn: &mut Conn, statement: &str) -> Result<i64> {
+    let first = lines_table::table.filter(lines_table::statement.eq(statement)).count();
+    let again = line_facets::table.filter(line_facets::statement.eq(statement)).count();
+    let (first, again): (i64, i64) = (first.get_result(conn).map_err(broken)?, again.get_result(conn).map_err(broken)?);
+    Ok(first + again)
+}
+
 pub(super) fn set_statement_state(tx: &mut Tx<'_>, id: &str, state: &str) -> Result<()> {
     update(statements::table.find(id)).set(statements::state.eq(state)).execute(tx.conn()).map_err(broken)?;
     Ok(())

@@ -157,7 +157,8 @@ CREATE TABLE lines (
 -- I6: the identity of a line never expires.
 CREATE UNIQUE INDEX lines_identity ON lines (master, identity, ordinal);
 CREATE INDEX lines_day ON lines (master, booked_on, id);
-CREATE INDEX lines_statement ON lines (statement, place);
+-- One place of a statement tells of one line, whoever posts it.
+CREATE UNIQUE INDEX lines_statement ON lines (statement, place);
 
 -- The further messages that told of a line; the first stands in the line itself.
 CREATE TABLE line_facets (
