@@ -107,6 +107,14 @@ pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize
     Ok(count)
 }
 
+/// A closed leaf stays at zero: nobody places money there, fact or not.
+fn refuse_closed(conn: &mut Conn, leaf: &str) -> Result<()> {
+    match ledger::account(conn, leaf)?.state.as_str() {
+        "closed" => Err(ledger::Refusal::AccountClosed { account: leaf.to_owned() }.into()),
+        _ => Ok(()),
+    }
+}
+
 /// How [`reroute`] and [`waiting`] name what a master's opening left in suspense: `opening:de-eur`.
 const OPENING: &str = "opening:";
 
@@ -120,6 +128,7 @@ fn place_opening(tx: &mut Tx<'_>, master: &str, leaf: &str, reason: &str) -> Res
     let Some(target) = store::leaf_of_master(tx.conn(), &master.id, leaf)?.0 else {
         return Err(Refusal::NotALeaf { leaf: leaf.to_owned(), master: master.code }.into());
     };
+    refuse_closed(tx.conn(), leaf)?;
     let posted = ledger::post_one(
         tx,
         NewEntry {
@@ -159,6 +168,7 @@ pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<
     };
     let (target, master) = store::leaf_of_master(tx.conn(), &line.master, leaf)?;
     let Some(target) = target else { return Err(Refusal::NotALeaf { leaf: leaf.to_owned(), master }.into()) };
+    refuse_closed(tx.conn(), leaf)?;
     let shares = newest.shares()?;
     if matches!(shares.as_slice(), [(account, _)] if *account == target) {
         return Err(Refusal::SameLeaf { line: line.id, leaf: leaf.to_owned() }.into());

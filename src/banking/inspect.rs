@@ -4,7 +4,7 @@
 //! null.
 
 use super::findings::sum_text;
-use super::{Balance, Detail, Direction, Event, Head, Line, Problem, Reader, findings};
+use super::{Balance, Detail, Direction, Event, Head, Line, Problem, Reader, Severity, findings};
 use chrono::NaiveDate;
 use serde::Serialize;
 use std::io::BufRead;
@@ -18,6 +18,16 @@ pub struct Inspection {
     pub statements: Vec<Statement>,
     /// What is wrong or odd, with the place; in the order of the file.
     pub problems: Vec<ProblemAt>,
+    /// Whether a problem is grave: part of the file would be refused. Not part of the document.
+    #[serde(skip)]
+    grave: bool,
+}
+
+impl Inspection {
+    /// Whether all of the file would be taken in, as far as the file alone can tell.
+    pub fn usable(&self) -> bool {
+        !self.grave && !self.statements.is_empty()
+    }
 }
 
 /// A statement.
@@ -140,7 +150,7 @@ impl From<Problem> for ProblemAt {
 pub fn inspect(input: impl BufRead) -> Inspection {
     let mut reader = Reader::new(input);
     let format = reader.format().map(super::Format::as_str);
-    let mut inspection = Inspection { format, statements: Vec::new(), problems: Vec::new() };
+    let mut inspection = Inspection { format, statements: Vec::new(), problems: Vec::new(), grave: false };
     let mut head: Option<Box<Head>> = None;
     for event in &mut reader {
         match event {
@@ -163,8 +173,15 @@ pub fn inspect(input: impl BufRead) -> Inspection {
                     statement.debit_total = head.currency.map(|c| sum_text(foot.debit_total, c));
                 }
             }
-            Event::Problem(problem) => inspection.problems.push(problem.into()),
+            Event::Problem(problem) => {
+                inspection.grave |= problem.severity == Severity::Grave;
+                inspection.problems.push(problem.into());
+            }
         }
+    }
+    // XML that holds no statement of ours is of no format that is read.
+    if inspection.statements.is_empty() {
+        inspection.format = None;
     }
     inspection
 }

@@ -144,12 +144,12 @@ fn show(context: &Context, only: Option<&str>) -> Result<()> {
 impl Shown {
     fn print(&self, one: bool) {
         if !one {
-            let mut lines = table(&["entity", "name", "country"]);
+            let mut lines = table(&["entity", "~name", "country"]);
             for e in &self.entities {
                 lines.add_row([&e.code, &e.name, &e.country]);
             }
             say!("{lines}\n");
-            let mut lines = table(&["bank", "name", "BIC", "country"]);
+            let mut lines = table(&["bank", "~name", "BIC", "country"]);
             for b in &self.banks {
                 lines.add_row([&b.code, &b.name, b.bic.as_deref().unwrap_or("-"), &b.country]);
             }
@@ -168,7 +168,7 @@ impl Shown {
                 m.cut_over_on
             );
             let leaves: HashMap<&str, &Leaf> = leaves.iter().map(|l| (l.id.as_str(), l)).collect();
-            let mut lines = table(&["virtual account", "name", "number", "owner", "state"]);
+            let mut lines = table(&["virtual account", "~name", "number", "owner", "state"]);
             for s in self.sub_accounts.iter().filter(|s| s.master == m.id) {
                 // The path without its master, each level further in.
                 let path = s.code.strip_prefix(&m.code).unwrap_or(&s.code).trim_start_matches('/');

@@ -37,6 +37,7 @@ pub struct Demo {
 pub fn run(context: &Context, args: &Demo) -> Result<()> {
     let url = context.url()?;
     let demo = demo::generate(args.seed);
+    refuse_other_treasury(&url, &demo, args.seed)?;
     let folder = args.files.clone().unwrap_or_else(|| beside(&url));
     demo.write_to(&folder)
         .map_err(|e| Error::Broken(format!("cannot keep the bank files in {}: {e}", folder.display())))?;
@@ -80,7 +81,6 @@ fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<
     let db = Db::open(url, Options { clock: clock.clone(), ids: Arc::new(ids), faults: None, ..Options::default() })?;
     let who = Arc::new(Who { actor: Actor::system("demo"), scope: Scope::everything() });
     let file = TreasuryFile::parse(&demo.treasury_toml)?;
-    refuse_other_treasury(&db, url, &file)?;
     let before = db.read(head)?;
     app::apply(&db, &who, file)?;
     intake::resume(&db, &who, &mut |_, _| {})?;
@@ -106,18 +106,31 @@ fn ids_for(url: &Url, seed: u64) -> Result<Ids> {
     Ok(Ids::seeded(seed ^ (u64::try_from(seals).unwrap_or(0) << 32)))
 }
 
-fn refuse_other_treasury(db: &Db, url: &Url, file: &TreasuryFile) -> Result<()> {
-    let masters = db.read(chart::masters)?;
-    match masters.iter().find(|m| !file.master.iter().any(|f| f.code == m.code)) {
-        None => Ok(()),
-        Some(other) => Err(Error::Refused {
-            code: "demo_on_treasury",
-            message: format!(
-                "{url} holds another treasury (master {}); give the demo a database of its own, such as --database sqlite://demo.sqlite",
-                other.code
-            ),
-        }),
-    }
+/// Before anything is written: the database is empty, or has this very demo.
+fn refuse_other_treasury(url: &Url, demo: &demo::Demo, seed: u64) -> Result<()> {
+    let db = Db::open(url, Options::default())?;
+    let file = TreasuryFile::parse(&demo.treasury_toml)?;
+    let refused = |what: String| Error::Refused {
+        code: "demo_on_treasury",
+        message: format!(
+            "{url} holds {what}; give the demo a database of its own, such as --database sqlite://demo.sqlite"
+        ),
+    };
+    db.read(|conn| {
+        let masters = chart::masters(conn)?;
+        if let Some(other) = masters.iter().find(|m| !file.master.iter().any(|f| f.code == m.code)) {
+            return Err(refused(format!("another treasury (master {})", other.code)));
+        }
+        if masters.is_empty() && !crate::ledger::accounts(conn)?.is_empty() {
+            return Err(refused("accounts of another kind (a benchmark's?)".to_owned()));
+        }
+        let Some(first) = demo.files.first() else { return Ok(()) };
+        let known = crate::statements::file_by_content(conn, &crate::db::seal::sha256(&first.bytes))?.is_some();
+        if !known && !crate::statements::files(conn, 1)?.is_empty() {
+            return Err(refused(format!("the demo of another seed than {seed}, or statements of your own")));
+        }
+        Ok(())
+    })
 }
 
 /// What waits, by master and reason, the most money first: the lines themselves are in `tributary route`.
@@ -131,7 +144,7 @@ fn print_waiting(waiting: &[allocation::Waiting]) -> Result<()> {
         let sum = sums.entry((&line.master, &line.currency, reason(&line.why))).or_default();
         *sum = (sum.0 + 1, sum.1 + i128::from(line.minor));
     }
-    let mut shown = table(&["waits in suspense of", ">lines", ">amount", "currency", "why"]);
+    let mut shown = table(&["waits in suspense of", ">lines", ">amount", "currency", "~why"]);
     for ((master, currency, why), (lines, minor)) in sums {
         let money = currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
         let amount = Minor::from_sum(minor).map(|m| grouped(m.to_text(money))).unwrap_or_default();

@@ -1,20 +1,19 @@
 //! `tributary journal`: the journal as it is, for auditors and other systems.
 
 use super::{Context, print_json};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::{self, EntryView};
 use crate::money::Minor;
 use crate::time::rfc3339;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::Write;
 
 /// What is to be done with the journal.
 #[derive(Debug, clap::Subcommand)]
 pub enum Journal {
-    /// Print all entries, one JSON document a line, in their order
+    /// Print all entries, one JSON document a line, in their order; amounts are signed, debit positive
     Export,
-    /// Print one entry
+    /// Print one entry; amounts are signed, debit positive
     Show {
         /// Its number
         number: i64,
@@ -40,17 +39,15 @@ pub fn run(context: &Context, command: &Journal) -> Result<()> {
         return print_json(&entry_json(&entry, &accounts));
     }
     let last = db.read(crate::db::head)?.entry;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut first = 1;
     while first <= last {
         let upto = last.min(first + PAGE - 1);
         for entry in db.read(|conn| ledger::entries(conn, first, upto))? {
-            writeln!(out, "{}", entry_json(&entry, &accounts))
-                .map_err(|e| Error::Broken(format!("cannot write: {e}")))?;
+            say!("{}", entry_json(&entry, &accounts));
         }
         first = upto + 1;
     }
-    out.flush().map_err(|e| Error::Broken(format!("cannot write: {e}")))
+    Ok(())
 }
 
 fn entry_json(e: &EntryView, accounts: &Accounts) -> Value {

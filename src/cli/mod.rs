@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints a line to standard output. Whoever reads it may stop doing so (`| head`): that ends the program, it is no fault.
 macro_rules! say {
@@ -94,6 +95,13 @@ impl Context {
         Db::open(url, Options::default())
     }
 
+    /// For commands that work on a treasury: one that is not there is a mistyped name, and is not made.
+    fn open_treasury(&self) -> Result<Db> {
+        let url = self.url()?;
+        drop(Db::open_to_read(&url, Arc::new(SystemClock))?);
+        self.open_to_write(&url)
+    }
+
     fn open_to_read(&self) -> Result<Db> {
         Db::open_to_read(&self.url()?, Arc::new(SystemClock))
     }
@@ -112,7 +120,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let name = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let name = operator();
     let context = Context { json: cli.json, database: cli.database, config: cli.config, who: Who::operator(&name) };
     match run(&context, &cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,6 +129,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Who sits at the machine: the login name, else the number that the system knows the user by (containers, timers).
+fn operator() -> String {
+    let number = || {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("Uid:"))?;
+        line.split_whitespace().next().map(|uid| format!("uid-{uid}"))
+    };
+    std::env::var("USER").ok().filter(|name| !name.is_empty()).or_else(number).unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn run(context: &Context, command: &Command) -> Result<()> {
@@ -140,10 +158,14 @@ fn run(context: &Context, command: &Command) -> Result<()> {
 /// What went wrong: a sentence for people; with `--json` also the stable code, on standard output.
 fn report(context: &Context, e: &Error) {
     eprintln!("tributary: {e}");
-    if context.json {
+    // Standard output is one document: a command that has printed its result has said there what is wrong.
+    if context.json && !PRINTED.load(Ordering::Relaxed) {
         say!("{}", serde_json::json!({ "error": { "code": e.code(), "message": e.to_string() } }));
     }
 }
+
+/// Whether a result was printed.
+static PRINTED: AtomicBool = AtomicBool::new(false);
 
 fn print_line(text: std::fmt::Arguments<'_>) {
     use std::io::Write;
@@ -160,6 +182,7 @@ fn print_line(text: std::fmt::Arguments<'_>) {
 /// Prints a document, indented.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Broken(e.to_string()))?;
+    PRINTED.store(true, Ordering::Relaxed);
     say!("{text}");
     Ok(())
 }

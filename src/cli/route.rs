@@ -34,8 +34,7 @@ pub fn run(context: &Context, args: &Route) -> Result<()> {
 }
 
 fn place(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> {
-    let url = context.url()?;
-    let db = context.open_to_write(&url)?;
+    let db = context.open_treasury()?;
     let posted = {
         let (line, leaf, reason) = (line.to_owned(), leaf.to_owned(), reason.to_owned());
         db.write("allocation.reroute", &context.who, move |tx| allocation::reroute(tx, &line, &leaf, &reason))?
@@ -48,6 +47,10 @@ fn place(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> 
 }
 
 fn show(context: &Context, line: &str) -> Result<()> {
+    if line.starts_with("opening:") {
+        // It has no routes: it waits until it is placed as a whole.
+        return waiting(context, line.strip_prefix("opening:"));
+    }
     let db = context.open_to_read()?;
     let routes = db.read(|conn| {
         crate::statements::line(conn, line)?;
@@ -66,7 +69,7 @@ fn show(context: &Context, line: &str) -> Result<()> {
             .collect();
         return print_json(&json!({ "line": line, "routes": all }));
     }
-    let mut shown = table(&[">entry", "evidence", "decided by", "why"]);
+    let mut shown = table(&[">entry", "evidence", "decided by", "~why"]);
     for r in routes {
         shown.add_row([r.entry.to_string(), r.evidence, r.decided_by, r.sentence]);
     }
@@ -76,7 +79,12 @@ fn show(context: &Context, line: &str) -> Result<()> {
 
 fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
     let db = context.open_to_read()?;
-    let lines = db.read(|conn| allocation::waiting(conn, master))?;
+    let lines = db.read(|conn| {
+        if let Some(code) = master {
+            crate::chart::master(conn, code)?;
+        }
+        allocation::waiting(conn, master)
+    })?;
     let amount = |currency: &str, minor: i64| -> Result<String> {
         let currency = currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
         Ok(Minor(minor).to_text(currency))
@@ -94,7 +102,8 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
         say!("Nothing waits in suspense.");
         return Ok(());
     }
-    let mut shown = table(&["line", "master", "booked", ">amount", "counterparty", "why it waits"]);
+    let mut shown =
+        table(&["line", "master", "booked", ">amount", "", "~counterparty", "~remittance", "~why it waits"]);
     for l in &lines {
         let amount = grouped(&amount(&l.currency, l.minor)?);
         shown.add_row([
@@ -102,7 +111,9 @@ fn waiting(context: &Context, master: Option<&str>) -> Result<()> {
             l.master.clone(),
             l.booked_on.to_string(),
             amount,
+            l.currency.clone(),
             l.counterparty.clone().unwrap_or_default(),
+            l.remittance.clone().unwrap_or_default(),
             l.why.clone(),
         ]);
     }

@@ -3,7 +3,7 @@
 use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::allocation::{self, intake};
-use crate::banking::inspect;
+use crate::banking::{self, inspect};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::money::Minor;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// What is to be done with statements.
 #[derive(Debug, clap::Subcommand)]
 pub enum Statement {
-    /// Parse bank files and print what they say, without a database
+    /// Parse bank files and print what they say, without a database; with --json one document for each file
     Inspect {
         /// Bank files: camt.053 or MT940, recognised by their content
         #[arg(required = true)]
@@ -53,48 +53,68 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
-    let mut refused = 0;
+    let mut unusable = 0;
     for path in files {
-        let found = inspect::inspect(BufReader::new(open(path)?));
-        refused += usize::from(found.statements.is_empty());
+        let found = match open(path) {
+            Ok(file) => inspect::inspect(BufReader::new(file)),
+            Err(e) if files.len() > 1 => {
+                eprintln!("tributary: {e}");
+                unusable += 1;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        unusable += usize::from(!found.usable());
         if context.json {
             print_json(&found)?;
-            continue;
-        }
-        say!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
-        let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
-        for s in &found.statements {
-            let text = |t: &Option<String>| t.clone().unwrap_or_default();
-            let figure = |t: &Option<String>| t.as_ref().map(grouped).unwrap_or_default();
-            shown.add_row([
-                text(&s.account),
-                s.currency.unwrap_or_default().to_owned(),
-                text(&s.id),
-                figure(&s.opening),
-                figure(&s.credit_total),
-                figure(&s.debit_total),
-                figure(&s.closing),
-                s.line_count.to_string(),
-            ]);
-        }
-        say!("{shown}");
-        for p in &found.problems {
-            say!("  {}: {}", p.at, p.problem);
+        } else {
+            print_inspection(path, &found);
         }
     }
-    if refused > 0 {
+    if unusable > 0 {
         return Err(Error::Refused {
             code: "unreadable_file",
-            message: format!("{refused} of {} files hold no statement that can be read", files.len()),
+            message: format!(
+                "{unusable} of {} files would not be taken in whole; the reasons stand above",
+                files.len()
+            ),
         });
     }
     Ok(())
 }
 
+fn print_inspection(path: &Path, found: &inspect::Inspection) {
+    say!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
+    let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
+    for s in &found.statements {
+        let text = |t: &Option<String>| t.clone().unwrap_or_default();
+        let figure = |t: &Option<String>| t.as_ref().map(grouped).unwrap_or_default();
+        shown.add_row([
+            text(&s.account),
+            s.currency.unwrap_or_default().to_owned(),
+            text(&s.id),
+            figure(&s.opening),
+            figure(&s.credit_total),
+            figure(&s.debit_total),
+            figure(&s.closing),
+            s.line_count.to_string(),
+        ]);
+    }
+    if !found.statements.is_empty() {
+        say!("{shown}");
+    }
+    for p in &found.problems {
+        say!("  {}: {}", p.at, p.problem);
+    }
+}
+
 fn import(context: &Context, paths: &[PathBuf]) -> Result<()> {
-    let files = files_in(paths)?;
-    let url = context.url()?;
-    let db = context.open_to_write(&url)?;
+    let db = context.open_treasury()?;
+    let mut skipped = 0;
+    let files = files_in(paths, &mut skipped)?;
+    if skipped > 0 {
+        eprintln!("tributary: {skipped} files in those folders are no bank files and were left out");
+    }
     intake::resume(&db, &context.who, &mut |_, _| {})?;
     let bar = context.progress(0, "lines");
     let (mut results, mut failed) = (Vec::new(), 0);
@@ -141,8 +161,8 @@ fn held_back(statement: &Value) -> bool {
     ["refused", "quarantined", "restated"].iter().any(|s| statement["state"] == *s)
 }
 
-/// The files that are named, and those in folders that are named, by name.
-fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// The files that are named, and the bank files in folders that are named, by name; hidden ones are left out.
+fn files_in(paths: &[PathBuf], skipped: &mut u64) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -150,15 +170,29 @@ fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let failed = |e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
-        let mut inside = std::fs::read_dir(path)
-            .map_err(failed)?
-            .map(|e| e.map(|e| e.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+        let inside = std::fs::read_dir(path).map_err(failed)?.map(|e| e.map(|e| e.path()));
+        let mut inside = inside.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         inside.sort();
-        files.extend(files_in(&inside)?);
+        for entry in inside {
+            let hidden = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+            if entry.is_dir() && !hidden {
+                files.extend(files_in(&[entry], skipped)?);
+            } else if !hidden && looks_like_a_statement(&entry) {
+                files.push(entry);
+            } else {
+                *skipped += 1;
+            }
+        }
     }
     Ok(files)
+}
+
+/// Whether the first bytes of a file are those of a format that is read. A file that is named is taken as it is; one that
+/// merely lies in a folder may be anything.
+fn looks_like_a_statement(path: &Path) -> bool {
+    let mut first = Vec::new();
+    let read = File::open(path).and_then(|f| f.take(8 * 1024).read_to_end(&mut first));
+    read.is_ok() && banking::detect(&first).is_some()
 }
 
 fn remarks(json: &str) -> Vec<Remark> {
@@ -326,7 +360,7 @@ fn show(context: &Context, id: &str) -> Result<()> {
             );
         }
     }
-    let mut shown = table(&["line", "booked", "valued", ">amount", "counterparty", "went to", "why"]);
+    let mut shown = table(&["line", "booked", "valued", ">amount", "~counterparty", "~went to", "~why"]);
     for line in &lines {
         shown.add_row(
             ["id", "booked_on", "valued_on", "amount", "counterparty_name", "to", "why"].map(|f| text(&line[f])),

@@ -1,23 +1,26 @@
 //! Tables for people: few lines, amounts to the right with their thousands apart.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 use std::fmt::Display;
 
-/// A table with these headings; those that begin with `>` head a column of figures.
+/// A table with these headings; those that begin with `>` head a column of figures, those with `~` one of free text. Only free
+/// text is ever broken over lines: a figure or an id that is broken cannot be read or copied.
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     // One line below the headings; the rows need none between them.
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     let heading = |h: &&str| {
-        let cell = Cell::new(h.trim_start_matches('>'));
+        let cell = Cell::new(h.trim_start_matches(['>', '~']));
         if h.starts_with('>') { cell.set_alignment(CellAlignment::Right) } else { cell }
     };
     table.set_header(headings.iter().map(heading));
-    let figures = headings.iter().enumerate().filter(|(_, h)| h.starts_with('>'));
-    for (index, _) in figures {
-        if let Some(column) = table.column_mut(index) {
+    for (heading, column) in headings.iter().zip(table.column_iter_mut()) {
+        if heading.starts_with('>') {
             column.set_cell_alignment(CellAlignment::Right);
+        }
+        if !heading.starts_with('~') {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table

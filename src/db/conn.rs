@@ -50,7 +50,11 @@ impl FromStr for Url {
         }
         let path = text.strip_prefix("sqlite://").unwrap_or(text);
         let plain = path.ends_with(".sqlite") || path.ends_with(".db");
-        let special = path.is_empty() || path.starts_with("sqlite:") || path.contains("://") || path.contains(":memory:") || path.starts_with("file:");
+        let special = path.is_empty()
+            || path.starts_with("sqlite:")
+            || path.contains("://")
+            || path.contains(":memory:")
+            || path.starts_with("file:");
         if special || (path == text && !plain) {
             return Err(Error::Refused {
                 code: "database_url",
