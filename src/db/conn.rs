@@ -244,6 +244,21 @@ impl Conn {
         }
     }
 
+    /// The migrations that were applied to this database; none when there has been none.
+    pub(super) fn applied_versions(&mut self) -> Result<Vec<String>> {
+        let there = match self {
+            Conn::Lite(_) => "SELECT count(*) AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+            Conn::Pg(_) => "SELECT count(to_regclass('__diesel_schema_migrations')) AS value",
+        };
+        let there = on!(self, c => sql_query(there).get_result::<NumberRow>(c)).map_err(broken)?.value > 0;
+        if !there {
+            return Ok(Vec::new());
+        }
+        let versions = "SELECT CAST(version AS TEXT) AS value FROM __diesel_schema_migrations";
+        let rows = on!(self, c => sql_query(versions).load::<TextRow>(c)).map_err(broken)?;
+        Ok(rows.into_iter().map(|r| r.value).collect())
+    }
+
     /// Begins a write and takes the writer's lock.
     pub(super) fn begin_write(&mut self) -> diesel::QueryResult<()> {
         match self {

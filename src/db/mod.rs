@@ -7,7 +7,6 @@
 
 use crate::error::{Error, Result};
 use crate::ids::Ids;
-use crate::on;
 use crate::time::{Clock, SystemClock};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::sync::Arc;
@@ -123,8 +122,7 @@ impl Db {
             )));
         }
         let mut conn = Conn::open(url)?;
-        refuse_newer(&mut conn)?;
-        if on!(&mut conn, c => has_pending(c))? {
+        if is_outdated(&mut conn)? {
             return Err(Error::Refused {
                 code: "schema_outdated",
                 message: format!(
@@ -228,29 +226,39 @@ fn migrate(conn: &mut Conn) -> Result<()> {
     }
     let done = done.map_err(failed)?;
     tracing::debug!(migrations = done, "tables are up to date");
-    refuse_newer(conn)
+    refuse_newer(conn).map(drop)
 }
 
-/// A database that a newer Tributary has migrated is not ours to write to, nor to read: its columns may mean something else.
-fn refuse_newer(conn: &mut Conn) -> Result<()> {
+/// The versions of the migrations that this program brings along.
+fn known_versions(conn: &Conn) -> Result<Vec<String>> {
     use diesel::migration::{Migration, MigrationSource};
     let failed =
         |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot read the migrations: {e}"));
-    let known = |names: Vec<String>, applied: Vec<String>| applied.into_iter().find(|v| !names.contains(v));
-    let unknown = match conn {
-        Conn::Pg(c) => {
+    Ok(match conn {
+        Conn::Pg(_) => {
             let all: Vec<Box<dyn Migration<diesel::pg::Pg>>> = PG_MIGRATIONS.migrations().map_err(failed)?;
-            let names = all.iter().map(|m| m.name().version().to_string()).collect();
-            known(names, c.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect())
+            all.iter().map(|m| m.name().version().to_string()).collect()
         }
-        Conn::Lite(c) => {
+        Conn::Lite(_) => {
             let all: Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>> = LITE_MIGRATIONS.migrations().map_err(failed)?;
-            let names = all.iter().map(|m| m.name().version().to_string()).collect();
-            known(names, c.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect())
+            all.iter().map(|m| m.name().version().to_string()).collect()
         }
-    };
-    match unknown {
-        None => Ok(()),
+    })
+}
+
+/// Whether the tables are missing or of an older Tributary. Only reads: diesel's own question would make its table first.
+fn is_outdated(conn: &mut Conn) -> Result<bool> {
+    let applied = refuse_newer(conn)?;
+    Ok(known_versions(conn)?.iter().any(|version| !applied.contains(version)))
+}
+
+/// A database that a newer Tributary has migrated is not ours to write to, nor to read: its columns may mean something else.
+/// Gives the versions that were applied.
+fn refuse_newer(conn: &mut Conn) -> Result<Vec<String>> {
+    let applied = conn.applied_versions()?;
+    let known = known_versions(conn)?;
+    match applied.iter().find(|version| !known.contains(version)) {
+        None => Ok(applied),
         Some(version) => Err(Error::Refused {
             code: "schema_newer",
             message: format!(
@@ -258,27 +266,6 @@ fn refuse_newer(conn: &mut Conn) -> Result<()> {
             ),
         }),
     }
-}
-
-/// Whether the embedded migrations are not all applied. Reads only.
-trait Pending {
-    fn pending(&mut self) -> Result<bool>;
-}
-
-impl Pending for diesel::PgConnection {
-    fn pending(&mut self) -> Result<bool> {
-        self.has_pending_migration(PG_MIGRATIONS).map_err(|e| Error::Broken(e.to_string()))
-    }
-}
-
-impl Pending for diesel::SqliteConnection {
-    fn pending(&mut self) -> Result<bool> {
-        self.has_pending_migration(LITE_MIGRATIONS).map_err(|e| Error::Broken(e.to_string()))
-    }
-}
-
-fn has_pending(c: &mut impl Pending) -> Result<bool> {
-    c.pending()
 }
 
 struct Readers(Url);

@@ -130,6 +130,15 @@ impl Fold {
         self.violations.push(Violation::new(invariant, what));
     }
 
+    /// Numbers that should be there and are not.
+    fn missing(&mut self, what: &str, first: i64, last: i64) {
+        match last.saturating_sub(first) {
+            ..0 => {}
+            0 => self.wrong("I11", format!("{what} {first} is missing")),
+            _ => self.wrong("I11", format!("{what} {first} to {last} are missing")),
+        }
+    }
+
     /// Folds the next page of whole seals, up to seal `upto`.
     fn page(&mut self, conn: &mut Conn, upto: i64) -> Result<()> {
         let rows = store::seals_after(conn, self.seal, upto, 256)?;
@@ -169,10 +178,10 @@ impl Fold {
         }
         let mut leaves = Vec::new();
         let mut first = row.first_entry;
-        while first <= row.last_entry {
-            let last = row.last_entry.min(first + PAGE - 1);
+        while first <= row.last_entry && self.violations.len() < MANY {
+            let last = row.last_entry.min(first.saturating_add(PAGE - 1));
             self.fold_entries(conn, row, (first, last), &mut leaves)?;
-            first = last + 1;
+            first = last.saturating_add(1);
         }
         self.fold_events(conn, row, &mut leaves)?;
         let content = SealContent {
@@ -218,10 +227,8 @@ impl Fold {
         let views = store::entries(conn, first, last)?;
         let mut expected = first;
         for view in &views {
-            for missing in expected..view.number {
-                self.wrong("I11", format!("entry {missing} is missing"));
-            }
-            expected = view.number + 1;
+            self.missing("entry", expected, view.number.saturating_sub(1));
+            expected = view.number.saturating_add(1);
             if view.seal != seal.number {
                 self.wrong(
                     "I11",
@@ -231,9 +238,7 @@ impl Fold {
             leaves.push(view.leaf(&mut self.encoding));
             self.fold_entry(view, day_of(from_stored(seal.recorded_at)));
         }
-        for missing in expected..=last {
-            self.wrong("I11", format!("entry {missing} is missing"));
-        }
+        self.missing("entry", expected, last);
         Ok(())
     }
 
@@ -303,7 +308,7 @@ impl Fold {
             if !had.iter().any(|(a, _)| *a == h.account) {
                 had.push((h.account, kind.natural(sums.debits - sums.credits) - sums.held));
             }
-            sums.held += change;
+            sums.held = sums.held.saturating_add(change);
             let held = sums.held;
             if held != h.held_after {
                 self.wrong(
@@ -315,7 +320,7 @@ impl Fold {
                 );
             }
             let left = self.holds.entry(h.hold.clone()).or_default();
-            *left += change;
+            *left = left.saturating_add(change);
             if *left < 0 {
                 self.wrong("I3", format!("entry {} takes more from hold {} than was placed", entry.number, h.hold));
             }
@@ -340,14 +345,12 @@ impl Fold {
 
     fn fold_events(&mut self, conn: &mut Conn, seal: &SealRow, leaves: &mut Vec<Hash>) -> Result<()> {
         let mut expected = seal.first_event;
-        while expected <= seal.last_event {
-            let last = seal.last_event.min(expected + PAGE - 1);
+        while expected <= seal.last_event && self.violations.len() < MANY {
+            let last = seal.last_event.min(expected.saturating_add(PAGE - 1));
             let rows: Vec<EventRow> = store::events_between(conn, expected, last)?;
             for e in rows {
-                for missing in expected..e.number {
-                    self.wrong("I11", format!("event {missing} is missing"));
-                }
-                expected = e.number + 1;
+                self.missing("event", expected, e.number.saturating_sub(1));
+                expected = e.number.saturating_add(1);
                 if e.seal != seal.number {
                     self.wrong(
                         "I11",
@@ -366,10 +369,8 @@ impl Fold {
                     e.after.as_deref(),
                 ));
             }
-            for missing in expected..=last {
-                self.wrong("I11", format!("event {missing} is missing"));
-            }
-            expected = last + 1;
+            self.missing("event", expected, last);
+            expected = last.saturating_add(1);
         }
         Ok(())
     }

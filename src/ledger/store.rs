@@ -535,7 +535,9 @@ fn entry_leaf(e: &mut Encoding, d: &Decided<'_>, booked_on: &Day, valued_on: &Da
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     e.restart("tributary.entry.1").int(d.number).text(&entry.kind).text(entry.basis.as_str()).text(&entry.description);
     e.text(booked_on.text()).text(valued_on.text());
-    e.text(&entry.cause.kind).text(&entry.cause.id).int(entry.cause.seq).int(entry.reverses.unwrap_or(0));
+    e.text(&entry.cause.kind).text(&entry.cause.id).int(entry.cause.seq);
+    let reverses = entry.reverses.map(|number| number.to_string());
+    e.optional(reverses.as_deref());
     e.text(d.actor).optional(entry.metadata.as_deref());
     e.int(count(entry.postings.len()));
     for (posting, after) in entry.postings.iter().zip(&d.balances_after) {
