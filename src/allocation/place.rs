@@ -1,6 +1,6 @@
 //! Deciding on one line, pure: the evidence in its order, and why.
 
-use super::rules::{Facts, RuleSet};
+use super::rules::{Facts, Match, RuleSet};
 use crate::banking::Detail;
 use crate::ledger::AccountId;
 use crate::money::{Currency, Minor};
@@ -59,9 +59,6 @@ pub struct Leaf {
     /// Closed: what comes for it waits in suspense.
     pub closed: bool,
 }
-
-/// What a rule may ask of a single payment, which in a batch are told of the first one only.
-const OF_ONE_PAYMENT: [&str; 5] = ["counterparty", "ultimate", "counterparty_account", "remittance", "reference"];
 
 /// What decides on the lines of one master.
 #[derive(Debug)]
@@ -154,31 +151,25 @@ impl Placer {
     }
 
     fn by_rule(&self, line: &NewLine) -> Option<Decision> {
-        let references = [&line.end_to_end_id, &line.bank_ref, &line.owner_ref, &line.creditor_reference];
-        let references: Vec<&str> = references.into_iter().filter_map(|r| r.as_deref()).collect();
-        let facts = Facts {
-            master: &self.master,
-            currency: self.currency,
-            amount: Minor(line.amount),
-            counterparty_name: line.counterparty_name.as_deref(),
-            ultimate_name: line.ultimate_name.as_deref(),
-            counterparty_account: line.counterparty_account.as_deref(),
-            remittance: line.remittance.as_deref(),
-            info: line.info.as_deref(),
-            references: &references,
-            code: line.code.as_deref(),
-            reversal: line.reversal,
-            return_reason: line.return_reason.as_deref(),
+        let of_line = Detail {
+            counterparty_name: line.counterparty_name.clone(),
+            ultimate_name: line.ultimate_name.clone(),
+            counterparty_account: line.counterparty_account.clone(),
+            remittance: line.remittance.clone(),
+            end_to_end_id: line.end_to_end_id.clone(),
+            creditor_reference: line.creditor_reference.clone(),
+            ..Detail::default()
         };
-        let found = self.rules.first_match(&facts)?;
-        if line.details.len() > 1 && found.matched.iter().any(|(field, _)| OF_ONE_PAYMENT.contains(field)) {
-            let why = format!(
-                "rule {} fits only the first of its {} payments for certain",
-                found.rule.code,
-                line.details.len()
-            );
+        // Of a batch, each payment must fit the rule: the first one does not speak for the others.
+        let payments = if line.details.is_empty() { std::slice::from_ref(&of_line) } else { &line.details };
+        let mut fits = payments.iter().map(|payment| self.fits(line, payment));
+        let first = fits.next().flatten();
+        let all_fit = fits.all(|f| f.as_ref().map(|f| &f.rule.code) == first.as_ref().map(|f| &f.rule.code));
+        if !all_fit {
+            let why = format!("its {} payments do not all fit the same rule", payments.len());
             return Some(self.wait(line, why));
         }
+        let found = first?;
         let rule = Some((found.rule.code.clone(), found.rule.version));
         let (matched, sentence) = (found.matched.clone(), found.sentence());
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.
@@ -213,6 +204,26 @@ impl Placer {
             }
         }
         Some(Decision { evidence: Evidence::Rule, rule, matched, sentence, shares, suspense: false })
+    }
+
+    /// The rule that a payment of a line fits.
+    fn fits(&self, line: &NewLine, payment: &Detail) -> Option<Match<'_>> {
+        let references = [&payment.end_to_end_id, &payment.creditor_reference, &line.bank_ref, &line.owner_ref];
+        let references: Vec<&str> = references.into_iter().filter_map(|r| r.as_deref()).collect();
+        self.rules.first_match(&Facts {
+            master: &self.master,
+            currency: self.currency,
+            amount: Minor(line.amount),
+            counterparty_name: payment.counterparty_name.as_deref(),
+            ultimate_name: payment.ultimate_name.as_deref(),
+            counterparty_account: payment.counterparty_account.as_deref(),
+            remittance: payment.remittance.as_deref(),
+            info: line.info.as_deref(),
+            references: &references,
+            code: line.code.as_deref(),
+            reversal: line.reversal,
+            return_reason: line.return_reason.as_deref(),
+        })
     }
 
     fn unknown_number(&self, line: &NewLine) -> String {
