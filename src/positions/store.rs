@@ -104,7 +104,8 @@ pub(super) fn balances(conn: &mut Conn) -> Result<Vec<BalanceRow>> {
 
 /// The newest closing balance that the bank has told of, with its day: from the cut-over on, up to a day.
 ///
-/// A balance carried to a statement's next page is not the day's closing.
+/// A balance carried to a statement's next page is not the day's closing, and neither is one that another statement of the
+/// day goes on from, whichever came first.
 pub(super) fn newest_closing(
     conn: &mut Conn,
     master: &str,
@@ -117,16 +118,62 @@ pub(super) fn newest_closing(
         .filter(statements::master.eq(master))
         .filter(statements::state.eq("posted"))
         .filter(statements::closing.is_not_null())
-        .filter(statements::closing_carried.eq(false))
+        .filter(statements::closing_carried.eq(false));
+    let newest = told
         .filter(statements::closing_on.ge(cut_over_on))
         .filter(statements::closing_on.le(up_to.unwrap_or(last_day)))
-        // The databases differ in where NULL sorts.
-        .order((
-            statements::closing_on.desc(),
-            statements::number.is_null(),
-            statements::number.desc(),
-            statements::id.desc(),
+        .order(statements::closing_on.desc())
+        .select(statements::closing_on.assume_not_null());
+    let Some(day) = newest.first::<NaiveDate>(conn).optional().map_err(broken)? else { return Ok(None) };
+    // The databases differ in where NULL sorts.
+    let order = (statements::number.is_null(), statements::number.desc(), statements::id.desc());
+    let of_day: Vec<Told> = told
+        .filter(statements::closing_on.eq(day))
+        .order(order)
+        .select((
+            statements::opening,
+            statements::opening_carried,
+            statements::closing.assume_not_null(),
+            statements::first_day,
         ))
-        .select((statements::closing.assume_not_null(), statements::closing_on.assume_not_null()));
-    told.first(conn).optional().map_err(broken)
+        .load(conn)
+        .map_err(broken)?;
+    Ok(last_of_day(&of_day, day).map(|closing| (closing, day)))
+}
+
+/// Opening, whether it is carried from a page before, closing, first day of its lines.
+type Told = (Option<i64>, bool, i64, Option<NaiveDate>);
+
+/// The closing that no statement of the day goes on from; of several, or of none when the day came back to where it began,
+/// that of the highest number.
+fn last_of_day(of_day: &[Told], day: NaiveDate) -> Option<i64> {
+    let goes_on = |closing: i64| {
+        let moved = |(opening, carried, closing, first): &&Told| {
+            !carried && *first == Some(day) && opening.is_some_and(|o| o != *closing)
+        };
+        of_day.iter().filter(moved).any(|(opening, ..)| *opening == Some(closing))
+    };
+    let mut closings = of_day.iter().map(|(_, _, closing, _)| *closing);
+    closings.clone().find(|closing| !goes_on(*closing)).or_else(|| closings.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_closes_where_no_statement_of_it_goes_on() {
+        let day = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+        let of_day =
+            |of: &[(i64, i64)]| -> Vec<Told> { of.iter().map(|(o, c)| (Some(*o), false, *c, Some(day))).collect() };
+        let last = |of: &[(i64, i64)]| last_of_day(&of_day(of), day);
+        assert_eq!(last(&[]), None);
+        assert_eq!((last(&[(0, 3), (3, 8)]), last(&[(3, 8), (0, 3)])), (Some(8), Some(8)));
+        // It did not move in the end, in either form of the same statement.
+        assert_eq!(last(&[(3, 3), (3, 3), (0, 3)]), Some(3));
+        // Noon is missing; the day came back: the first, which has the highest number.
+        assert_eq!((last(&[(5, 8), (0, 3)]), last(&[(3, 0), (0, 3)])), (Some(8), Some(0)));
+        // A statement over several days opened on another one.
+        assert_eq!(last_of_day(&[(Some(8), false, 9, None), (Some(3), false, 8, Some(day))], day), Some(9));
+    }
 }

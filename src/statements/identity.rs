@@ -123,10 +123,15 @@ impl Link {
     fn one_day(&self) -> Option<NaiveDate> {
         self.closing_on.filter(|day| self.days == Some((*day, *day)))
     }
+
+    /// Whether it closes elsewhere than it opens.
+    fn moved(&self) -> bool {
+        amount(self.opening) != amount(self.closing)
+    }
 }
 
-/// Whether `next` begins where `first` ended: equal balances, and numbers or pages that follow each other. Balances alone
-/// would also fit two overlapping files around a day that nets to zero.
+/// Whether `next` begins where `first` ended: equal balances, numbers or pages that follow each other, and days that do.
+/// Balances and numbers alone would also fit two overlapping files around days that net to zero.
 pub fn continues(first: &Link, next: &Link) -> bool {
     let (Some((closing, closing_carried)), Some((opening, opening_carried))) = (first.closing, next.opening) else {
         return false;
@@ -136,24 +141,49 @@ pub fn continues(first: &Link, next: &Link) -> bool {
     }
     let follows = |a: Option<i64>, b: Option<i64>| matches!((a, b), (Some(a), Some(b)) if a.checked_add(1) == Some(b));
     let same_statement = first.number == next.number && first.statement_id == next.statement_id;
+    // Pages list the lines of one statement, in whatever order of days.
     if closing_carried || opening_carried {
         return closing_carried && opening_carried && (follows(first.page, next.page) || same_statement);
     }
-    // Banks that number nothing send several statements a day under one number; a day that moved tells them apart.
+    if same_statement && follows(first.page, next.page) {
+        return true;
+    }
+    // Banks that number nothing send several statements a day under one number, or under none and an id of its own each; a
+    // day that moved tells them apart.
     let same_day = first.closing_on.is_some() && first.closing_on == next.closing_on && first.opening != first.closing;
-    follows(first.number, next.number) || (same_statement && (follows(first.page, next.page) || same_day))
+    let unnumbered = first.number.is_none() && next.number.is_none();
+    let parts = unnumbered && first.one_day().is_some() && first.one_day() == next.one_day() && next.moved();
+    comes_after(first, next) && (follows(first.number, next.number) || (same_day && (same_statement || parts)))
+}
+
+/// Whether the days of `next` begin where those of `first` end, so that none of its lines can be told by both. One day may be
+/// shared, as the balances say that it was cut in two; but where a statement did not move, equal balances say nothing, and
+/// two windows that both tell of the whole day look the same. Then only statements of that very day are its parts.
+fn comes_after(first: &Link, next: &Link) -> bool {
+    let (Some((_, last)), Some((begins, _))) = (first.days, next.days) else { return true };
+    let one_day = |l: &Link| l.days == Some((last, last));
+    if one_day(first) && one_day(next) && first.closing_on == next.closing_on {
+        return true;
+    }
+    // A statement tells of all days up to the one that it closes on.
+    let told = first.closing_on.map_or(last, |closed| closed.max(last));
+    begins > told || (begins == told && first.moved() && next.moved())
+}
+
+fn amount(balance: Option<(i64, bool)>) -> Option<i64> {
+    balance.map(|(amount, _)| amount)
 }
 
 /// Whether two statements are different parts of one day although what stands between them has not come: pages of one number,
-/// or statements of two numbers that neither open nor close alike (one that tells of the whole day opens or closes like one
+/// or statements of two numbers, or of none, that neither open nor close alike (one that tells of the whole day opens or closes like one
 /// of its parts). Without this, equal lines of two parts that come out of order would be taken for one line told twice.
 fn parts_of_one_day(a: &Link, b: &Link) -> bool {
     let differ = |a: Option<i64>, b: Option<i64>| a.is_some() && b.is_some() && a != b;
-    let amount = |balance: Option<(i64, bool)>| balance.map(|(amount, _)| amount);
+    let unnumbered = a.number.is_none() && b.number.is_none() && a.page == b.page;
     let other_place = if a.number.is_some() && a.number == b.number {
         differ(a.page, b.page)
     } else {
-        differ(a.number, b.number)
+        (unnumbered || differ(a.number, b.number))
             && differ(amount(a.opening), amount(b.opening))
             && differ(amount(a.closing), amount(b.closing))
     };
@@ -170,22 +200,39 @@ fn retells(a: &Link, b: &Link) -> bool {
 /// The statements that tell of other lines than `of` although they are of its days: those that it continues or that continue
 /// it, near or far, and other parts of its day; `of` itself and what stands in the place of one of them not included.
 pub fn chain<'a>(of: &Link, others: &'a [Link]) -> Vec<&'a str> {
+    let mut found = reached(of, others, |at, other| continues(other, at));
+    found.extend(reached(of, others, |at, other| continues(at, other)));
+    // Not followed further: a part's neighbour may tell of the same lines as `of` does.
+    let is_new = |o: &&Link| o.id != of.id && !found.iter().any(|f| f.id == o.id);
+    let parts = others.iter().filter(is_new).filter(|o| parts_of_one_day(of, o) && !holds(of, o, others));
+    let parts: Vec<&Link> = parts.filter(|o| !holds(o, of, others)).collect();
+    found.into_iter().chain(parts).map(|l| l.id.as_str()).collect()
+}
+
+/// What is linked to `of`, near or far, in one direction only: two statements that both end where a third begins may tell of
+/// the same lines.
+fn reached<'a>(of: &Link, others: &'a [Link], linked: impl Fn(&Link, &Link) -> bool) -> Vec<&'a Link> {
     let mut found: Vec<&Link> = Vec::new();
     let mut edge: Vec<&Link> = vec![of];
     while let Some(at) = edge.pop() {
         for other in others {
-            let linked = continues(at, other) || continues(other, at);
             let is_new = other.id != of.id && !found.iter().any(|f| f.id == other.id);
-            if linked && is_new && !retells(of, other) && !found.iter().any(|f| retells(f, other)) {
+            if is_new && linked(at, other) && !retells(of, other) && !found.iter().any(|f| retells(f, other)) {
                 found.push(other);
                 edge.push(other);
             }
         }
     }
-    // Not followed further: a part's neighbour may tell of the same lines as `of` does.
-    let is_new = |o: &&Link| o.id != of.id && !found.iter().any(|f| f.id == o.id);
-    let parts: Vec<&Link> = others.iter().filter(is_new).filter(|o| parts_of_one_day(of, o)).collect();
-    found.into_iter().chain(parts).map(|l| l.id.as_str()).collect()
+    found
+}
+
+/// Whether `part` is linked, of its day, to one that opens or closes as `whole` does, so that `whole` tells of all of them.
+fn holds(whole: &Link, part: &Link, others: &[Link]) -> bool {
+    let of_day = |l: &&Link| l.id != whole.id && l.one_day() == whole.one_day();
+    let before = reached(part, others, |at, other| continues(other, at));
+    let after = reached(part, others, |at, other| continues(at, other));
+    before.into_iter().filter(of_day).any(|l| amount(l.opening) == amount(whole.opening))
+        || after.into_iter().filter(of_day).any(|l| amount(l.closing) == amount(whole.closing))
 }
 
 #[cfg(test)]
@@ -257,6 +304,55 @@ mod tests {
         let late = on(link("8", Some(9), None, Some((60, false)), Some((70, false))));
         let whole = on(link("9", Some(10), None, Some((0, false)), Some((70, false))));
         assert_eq!(chain(&late, &[on(morning), whole]), ["1"]);
+    }
+
+    /// An end-of-day statement in camt: its lines' days, its closing day, its balances.
+    fn told(id: &str, number: Option<i64>, days: (u32, u32), closing_on: u32, balances: (i64, i64)) -> Link {
+        Link {
+            id: id.to_owned(),
+            statement_id: Some(id.to_owned()),
+            number,
+            opening: Some((balances.0, false)),
+            closing: Some((balances.1, false)),
+            closing_on: Some(day(closing_on)),
+            days: Some((day(days.0), day(days.1))),
+            ..Link::default()
+        }
+    }
+
+    #[test]
+    fn windows_that_overlap_do_not_continue_each_other() {
+        let next = |days, closing_on, balances| told("2", Some(2), days, closing_on, balances);
+        let week = told("1", Some(1), (2, 8), 8, (0, 0));
+        assert!(!continues(&week, &next((3, 9), 9, (0, 0))) && continues(&week, &next((9, 9), 15, (0, 0))));
+        // They share one day, which nets to zero ...
+        assert!(!continues(&week, &next((8, 15), 15, (0, 0))) && !continues(&week, &next((8, 15), 15, (0, 7))));
+        // ... or have lines on one day only, within both.
+        assert!(!continues(&told("1", Some(1), (5, 5), 8, (0, 0)), &next((5, 5), 9, (0, 0))));
+        assert!(!continues(&told("1", Some(1), (2, 5), 8, (0, 7)), &next((5, 9), 9, (7, 9))));
+        // A day that was cut in two.
+        assert!(continues(&told("1", Some(1), (2, 8), 8, (0, 7)), &next((8, 15), 15, (7, 9))));
+        assert!(continues(&told("1", Some(1), (8, 8), 8, (0, 0)), &next((8, 8), 8, (0, 0))));
+    }
+
+    #[test]
+    fn statements_of_a_day_without_numbers_continue_each_other() {
+        let of = |id: &str, balances| told(id, None, (2, 2), 2, balances);
+        let (morning, noon, evening) = (of("m", (0, 3)), of("n", (3, 5)), of("e", (5, 8)));
+        let (whole, again) = (of("w", (0, 8)), of("a", (3, 5)));
+        assert!(continues(&morning, &noon) && !continues(&noon, &morning) && !continues(&morning, &evening));
+        assert!(!continues(&of("x", (3, 3)), &noon) && !continues(&whole, &of("y", (8, 8))));
+        // Noon has not come yet, then it has; the whole day is none of the parts, and neither is one that is sent again.
+        assert_eq!(chain(&evening, &[morning.clone(), whole.clone()]), ["m"]);
+        let all = [morning.clone(), noon.clone(), evening.clone(), whole.clone()];
+        assert_eq!(chain(&noon, &all), ["m", "e"]);
+        assert_eq!(chain(&again, &all), ["m", "e"]);
+        assert_eq!(chain(&whole, &all), Vec::<&str>::new());
+        // What comes after the evening comes after the whole day, but that does not make them parts of it.
+        let night = of("late", (8, 9));
+        let all = [morning, noon, evening, whole.clone(), night.clone()];
+        assert_eq!(chain(&whole, &all), ["late"]);
+        assert_eq!(chain(&night, &all).len(), 4);
     }
 
     proptest! {

@@ -259,7 +259,7 @@ pub struct Gap {
 /// The gaps between a master's posted statements; each closes by itself when the missing statement comes (I9).
 pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
     let mut gaps = Vec::new();
-    let statements = store::posted_by_day(conn, &master.id)?;
+    let statements = in_turn(store::posted_by_day(conn, &master.id)?);
     if let Some(first) = statements.first()
         && let (Some(opening), Some(next_closed_on)) = (first.opening, first.closing_on)
     {
@@ -274,7 +274,9 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         let [a, b] = pair else { continue };
         let (Some(closing), Some(closed_on)) = (a.closing, a.closing_on) else { continue };
         let (Some(opening), Some(next_closed_on)) = (b.opening, b.closing_on) else { continue };
-        if opening == closing || overlaps(a, b) {
+        // A day that was told whole and in parts may end with either.
+        let ends_there = |s: &StatementRow| s.closing_on == Some(closed_on) && s.closing == Some(opening) && moved(s);
+        if opening == closing || overlaps(a, b) || (closed_on < next_closed_on && statements.iter().any(ends_there)) {
             continue;
         }
         // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
@@ -284,6 +286,26 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         }
     }
     Ok(gaps)
+}
+
+/// Statements by day; those of one day without numbers, which came in any order, as their balances follow each other.
+fn in_turn(by_day: Vec<StatementRow>) -> Vec<StatementRow> {
+    let mut all: Vec<StatementRow> = Vec::with_capacity(by_day.len());
+    for day in by_day.chunk_by(|a, b| a.closing_on == b.closing_on && a.number.is_none() && b.number.is_none()) {
+        let mut left: Vec<&StatementRow> = day.iter().collect();
+        while !left.is_empty() {
+            let reached = all.last().and_then(|s| s.closing);
+            let opens_there = left.iter().position(|s| s.opening == reached);
+            let begins = |s: &&StatementRow| !left.iter().any(|o| o.id != s.id && moved(o) && o.closing == s.opening);
+            let next = opens_there.or_else(|| left.iter().position(begins)).unwrap_or(0);
+            all.push(left.remove(next).clone());
+        }
+    }
+    all
+}
+
+fn moved(statement: &StatementRow) -> bool {
+    statement.opening != statement.closing
 }
 
 /// A statement over several days that overlaps the one before it says nothing about a gap.
@@ -296,10 +318,7 @@ fn overlaps(a: &StatementRow, b: &StatementRow) -> bool {
 /// Whether some statement up to the day of the one at `place` closes where it opens, or one before it opens there too.
 fn is_reached(statement: &StatementRow, place: usize, all: &[StatementRow]) -> bool {
     let ends_there = |s: &StatementRow| {
-        s.id != statement.id
-            && s.closing == statement.opening
-            && s.opening != s.closing
-            && s.closing_on <= statement.closing_on
+        s.id != statement.id && s.closing == statement.opening && moved(s) && s.closing_on <= statement.closing_on
     };
     all.iter().any(ends_there) || all.iter().take(place).any(|s| s.opening == statement.opening)
 }

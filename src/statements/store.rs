@@ -176,8 +176,15 @@ pub(super) fn links_near(conn: &mut Conn, master: &str, first: NaiveDate, last: 
 pub(super) fn posted_by_day(conn: &mut Conn, master: &str) -> Result<Vec<StatementRow>> {
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::state.eq("posted"));
     let some = some.filter(statements::closing_on.is_not_null()).filter(statements::opening.is_not_null());
-    let order = (statements::closing_on, statements::number, statements::page, statements::id);
-    // Every column of the order but the last may be NULL: numbers and pages come with all of a bank's statements or none.
+    // The databases differ in where NULL sorts.
+    let order = (
+        statements::closing_on,
+        statements::number.is_null(),
+        statements::number,
+        statements::page.is_null(),
+        statements::page,
+        statements::id,
+    );
     some.order(order).select(StatementRow::as_select()).load(conn).map_err(broken)
 }
 

@@ -12,7 +12,9 @@ use tributary::allocation::intake::{self, TakenIn};
 use tributary::banking::write::{Entry, Statement};
 use tributary::db::{self, Db, Fault, FaultPoint, Faults, Options, Url};
 use tributary::error::Result;
-use tributary::ledger;
+use tributary::positions::{Report, positions};
+use tributary::statements::{self, Gap};
+use tributary::{chart, ledger};
 
 fn take_in_with(db: &Db, name: &str, bytes: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<TakenIn> {
     let bytes = bytes.to_vec();
@@ -109,6 +111,80 @@ fn overlapping_windows_tell_of_each_line_once() {
             assert_clean(&db);
         }
     });
+}
+
+/// The bank numbers nothing.
+fn unnumbered(camt: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(camt.to_vec()).expect("UTF-8");
+    let (before, rest) = text.split_once("<ElctrncSeqNb>").expect("a number");
+    let (_, after) = rest.split_once("</ElctrncSeqNb>").expect("its end");
+    format!("{before}{after}").into_bytes()
+}
+
+#[test]
+fn rolling_windows_of_an_account_that_nets_to_zero_tell_of_each_line_once() {
+    on_both(|test| {
+        for order in [[0, 1], [1, 0]] {
+            let test = crate::databases::TestDb::new(test.engine);
+            let db = test.open(Options::default());
+            treasury(&db, 0..1);
+            let flows =
+                |d: u64| [line(day(d), 5_000, &format!("tiktok {d}")), line(day(d), -5_000, &format!("sweep {d}"))];
+            let booked: Vec<Entry> = (2..=9).flat_map(flows).collect();
+            let files = [window(1, (2, 8), &booked), window(2, (3, 9), &booked)];
+            for n in order {
+                take_in(&db, "window", &files[n]).expect("taken in");
+            }
+            assert_eq!(stored_lines(&test.url), booked_lines(0, &booked));
+            assert_eq!(balances(&db)["m00"], 100_000);
+            assert_clean(&db);
+        }
+    });
+}
+
+#[test]
+fn statements_of_one_day_without_numbers_are_its_parts() {
+    on_both(|test| {
+        // Equal lines, told in three parts and once as a whole day; in every order.
+        let booked: Vec<Entry> = (0..3).map(|_| line(day(2), 10_000, "tiktok")).collect();
+        let part = |name: &str, from: usize, to: usize| {
+            let (mut head, lines) = statement(0, name, 1, (2, 2), &booked[from..to]);
+            let moved = i64::try_from(from).expect("few") * 10_000;
+            for balance in [&mut head.opening, &mut head.closing] {
+                balance.as_mut().expect("a balance").amount.0 += moved;
+            }
+            unnumbered(&camt(name, &[(head, lines)]))
+        };
+        let files = [part("MORNING", 0, 1), part("NOON", 1, 2), part("EVENING", 2, 3), part("DAY", 0, 3)];
+        let next_day = unnumbered(&window(1, (3, 3), &[booked.clone(), vec![line(day(3), 500, "tiktok")]].concat()));
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            for whole in [false, true] {
+                let test = crate::databases::TestDb::new(test.engine);
+                let db = test.open(Options::default());
+                treasury(&db, 0..1);
+                for n in order.into_iter().chain(whole.then_some(3)) {
+                    take_in(&db, "part", &files[n]).expect("taken in");
+                }
+                assert_eq!(stored_lines(&test.url), booked_lines(0, &booked), "{order:?}, {whole}");
+                let (report, gaps) = db.read(|conn| against_bank(conn)).expect("positions");
+                let m = &report.masters[0];
+                let shown = [m.bank_closing, m.difference].map(|a| a.expect("a closing").to_string());
+                assert_eq!(
+                    (shown, gaps),
+                    (["1300.00".to_owned(), "0.00".to_owned()], Vec::new()),
+                    "{order:?}, {whole}"
+                );
+                take_in(&db, "next day", &next_day).expect("taken in");
+                assert_eq!(db.read(|conn| against_bank(conn)).expect("gaps").1, Vec::new(), "{order:?}, {whole}");
+                assert_clean(&db);
+            }
+        }
+    });
+}
+
+fn against_bank(conn: &mut db::Conn) -> Result<(Report, Vec<Gap>)> {
+    let master = chart::master(conn, "m00")?;
+    Ok((positions(conn, None)?, statements::gaps(conn, &master)?))
 }
 
 #[test]
