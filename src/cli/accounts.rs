@@ -4,8 +4,10 @@ use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::chart;
 use crate::error::{Error, Result};
-use crate::ledger::{self, AccountRow, EntryView, PostingView};
+use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
 use crate::money::Minor;
+use crate::time::Instant;
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 /// What to show of the ledger's accounts.
@@ -21,20 +23,47 @@ pub struct Accounts {
 
 #[derive(Debug, clap::Subcommand)]
 enum One {
-    /// The newest postings of one account
+    /// The newest postings of one account, or its balance as of a day or as known at an instant
     Show {
         /// The account, such as de-eur/tiktok/de/operating
         code: String,
         /// Postings at most
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
+        #[command(flatten)]
+        then: Then,
     },
+}
+
+/// The moment of a balance.
+#[derive(Debug, clap::Args)]
+struct Then {
+    /// The balance as of the end of this day, such as 2026-07-31
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<NaiveDate>,
+    /// The balance as it was known at this instant, such as 2026-07-31T18:00:00Z
+    #[arg(long, value_name = "INSTANT")]
+    known_at: Option<Instant>,
+    /// Which day of an entry counts for --as-of
+    #[arg(long, value_enum, default_value_t = DayOf::Booking, requires = "as_of")]
+    basis: DayOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DayOf {
+    /// The booking day
+    Booking,
+    /// The value date
+    Value,
 }
 
 /// Shows accounts or one of them.
 pub fn run(context: &Context, args: &Accounts) -> Result<()> {
     match &args.one {
-        Some(One::Show { code, limit }) => show(context, code, *limit),
+        Some(One::Show { code, then, .. }) if then.as_of.is_some() || then.known_at.is_some() => {
+            balance(context, code, then)
+        }
+        Some(One::Show { code, limit, .. }) => show(context, code, *limit),
         None => list(context, args.master.as_deref()),
     }
 }
@@ -99,6 +128,41 @@ fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
     if shown < account.postings {
         say!("the newest {shown} of {} postings; --limit shows more", account.postings);
     }
+    Ok(())
+}
+
+/// What an account had at a moment; holds are not dated so, and are left out.
+fn balance(context: &Context, code: &str, then: &Then) -> Result<()> {
+    let basis = match then.basis {
+        DayOf::Booking => DayBasis::Booking,
+        DayOf::Value => DayBasis::Value,
+    };
+    let (account, debit_positive) = context.open_to_read()?.read(|conn| {
+        let account = ledger::account(conn, code)?;
+        let amount = match (then.as_of, then.known_at) {
+            (Some(day), Some(instant)) => ledger::as_of_and_known(conn, account.id, basis, day, instant)?,
+            (Some(day), None) => ledger::as_of(conn, account.id, basis, day)?,
+            (None, Some(instant)) => ledger::as_known(conn, account.id, instant)?,
+            (None, None) => account.debits - account.credits,
+        };
+        Ok((account, amount))
+    })?;
+    let booked = text(&account, account.kind().natural(debit_positive));
+    let basis = then.as_of.map(|_| match then.basis {
+        DayOf::Booking => "booking",
+        DayOf::Value => "value",
+    });
+    let known_at = then.known_at.map(crate::time::rfc3339);
+    if context.json {
+        return print_json(&json!({
+            "account": account.code, "kind": account.kind, "currency": account.currency, "as_of": then.as_of,
+            "basis": basis, "known_at": known_at, "booked": booked,
+        }));
+    }
+    let as_of = then.as_of.zip(basis).map(|(day, basis)| format!(" as of the end of {day} by {basis} day"));
+    let known = known_at.map(|instant| format!(" as known at {instant}"));
+    let (as_of, known) = (as_of.unwrap_or_default(), known.unwrap_or_default());
+    say!("{}: {} {} booked{as_of}{known}", account.code, grouped(booked), account.currency);
     Ok(())
 }
 

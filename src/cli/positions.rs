@@ -4,6 +4,7 @@ use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::error::Result;
 use crate::positions::{MasterLine, Report, Total, positions};
+use crate::statements;
 use crate::time::{Clock, SystemClock, day_of};
 use chrono::NaiveDate;
 
@@ -30,7 +31,10 @@ enum By {
 
 /// Shows positions.
 pub fn run(context: &Context, args: &Positions) -> Result<()> {
-    let report = context.open_to_read()?.read(|conn| positions(conn, args.as_of))?;
+    let (report, gaps) = context.open_to_read()?.read(|conn| {
+        let gaps = if context.json { Vec::new() } else { statements::all_gaps(conn)? };
+        Ok((positions(conn, args.as_of)?, gaps))
+    })?;
     if context.json {
         return print_json(&report);
     }
@@ -50,6 +54,10 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     }
     say!("");
     print_masters(&report.masters, args.as_of.unwrap_or_else(|| day_of(SystemClock.now())));
+    // What comes after the day asked for is not of its picture.
+    for gap in gaps.iter().filter(|g| args.as_of.is_none_or(|day| g.next_closed_on <= day)) {
+        say!("{gap}");
+    }
     Ok(())
 }
 

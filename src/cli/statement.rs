@@ -249,9 +249,10 @@ fn print_taken(result: &Value) {
 
 fn list(context: &Context, limit: i64) -> Result<()> {
     let db = context.open_to_read()?;
-    let found = db.read(|conn| {
-        let files = statements::files(conn, limit)?;
-        files.into_iter().map(|f| Ok((statements::statements_of_file(conn, &f.id)?, f))).collect::<Result<Vec<_>>>()
+    let (found, gaps) = db.read(|conn| {
+        let files = statements::files(conn, limit)?.into_iter();
+        let found = files.map(|f| Ok((statements::statements_of_file(conn, &f.id)?, f))).collect::<Result<Vec<_>>>()?;
+        Ok((found, statements::all_gaps(conn)?))
     })?;
     if context.json {
         let all: Vec<Value> = found
@@ -264,7 +265,7 @@ fn list(context: &Context, limit: i64) -> Result<()> {
                 })
             })
             .collect();
-        return print_json(&json!({ "files": all }));
+        return print_json(&json!({ "files": all, "gaps": gaps }));
     }
     let mut shown = table(&["statement", "file", "account", "closing", ">balance", ">lines", "state"]);
     for (statements, file) in &found {
@@ -300,6 +301,9 @@ fn list(context: &Context, limit: i64) -> Result<()> {
         return Ok(());
     }
     say!("{shown}");
+    for gap in &gaps {
+        say!("{gap}");
+    }
     Ok(())
 }
 

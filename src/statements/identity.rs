@@ -201,7 +201,7 @@ fn retells(a: &Link, b: &Link) -> bool {
 /// it, near or far, and other parts of its day; `of` itself and what stands in the place of one of them not included.
 pub fn chain<'a>(of: &Link, others: &'a [Link]) -> Vec<&'a str> {
     let mut found = reached(of, others, |at, other| continues(other, at));
-    found.extend(reached(of, others, |at, other| continues(at, other)));
+    found.extend(reached(of, others, continues));
     // Not followed further: a part's neighbour may tell of the same lines as `of` does.
     let is_new = |o: &&Link| o.id != of.id && !found.iter().any(|f| f.id == o.id);
     let parts = others.iter().filter(is_new).filter(|o| parts_of_one_day(of, o) && !holds(of, o, others));
@@ -230,7 +230,7 @@ fn reached<'a>(of: &Link, others: &'a [Link], linked: impl Fn(&Link, &Link) -> b
 fn holds(whole: &Link, part: &Link, others: &[Link]) -> bool {
     let of_day = |l: &&Link| l.id != whole.id && l.one_day() == whole.one_day();
     let before = reached(part, others, |at, other| continues(other, at));
-    let after = reached(part, others, |at, other| continues(at, other));
+    let after = reached(part, others, continues);
     before.into_iter().filter(of_day).any(|l| amount(l.opening) == amount(whole.opening))
         || after.into_iter().filter(of_day).any(|l| amount(l.closing) == amount(whole.closing))
 }

@@ -20,6 +20,7 @@ use crate::banking::{Balance, Direction, Line, Problem, Severity};
 use crate::chart::MasterRow;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
+use crate::money::{Currency, Minor};
 use chrono::NaiveDate;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -286,6 +287,44 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         }
     }
     Ok(gaps)
+}
+
+/// A gap with its currency, as commands show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownGap {
+    /// The master's code.
+    pub master: String,
+    /// See [`Gap::closed_on`].
+    pub closed_on: NaiveDate,
+    /// See [`Gap::next_closed_on`].
+    pub next_closed_on: NaiveDate,
+    /// What the missing statements moved.
+    pub missing: String,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+impl fmt::Display for ShownGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ShownGap { master, closed_on, next_closed_on, missing, currency } = self;
+        write!(f, "{master}: no statement between {closed_on} and {next_closed_on}; {missing} {currency} are missing")
+    }
+}
+
+/// The gaps of all masters, by code and day.
+pub fn all_gaps(conn: &mut Conn) -> Result<Vec<ShownGap>> {
+    let mut all = Vec::new();
+    for master in crate::chart::masters(conn)? {
+        let currency: Currency = master.currency.parse().map_err(|e| Error::Broken(format!("{}: {e}", master.code)))?;
+        all.extend(gaps(conn, &master)?.into_iter().map(|gap| ShownGap {
+            master: gap.master,
+            closed_on: gap.closed_on,
+            next_closed_on: gap.next_closed_on,
+            missing: Minor(gap.missing).to_text(currency),
+            currency: master.currency.clone(),
+        }));
+    }
+    Ok(all)
 }
 
 /// Statements by day; those of one day without numbers, which came in any order, as their balances follow each other.

@@ -166,7 +166,7 @@ fn statements_of_one_day_without_numbers_are_its_parts() {
                     take_in(&db, "part", &files[n]).expect("taken in");
                 }
                 assert_eq!(stored_lines(&test.url), booked_lines(0, &booked), "{order:?}, {whole}");
-                let (report, gaps) = db.read(|conn| against_bank(conn)).expect("positions");
+                let (report, gaps) = db.read(against_bank).expect("positions");
                 let m = &report.masters[0];
                 let shown = [m.bank_closing, m.difference].map(|a| a.expect("a closing").to_string());
                 assert_eq!(
@@ -175,7 +175,7 @@ fn statements_of_one_day_without_numbers_are_its_parts() {
                     "{order:?}, {whole}"
                 );
                 take_in(&db, "next day", &next_day).expect("taken in");
-                assert_eq!(db.read(|conn| against_bank(conn)).expect("gaps").1, Vec::new(), "{order:?}, {whole}");
+                assert_eq!(db.read(against_bank).expect("gaps").1, Vec::new(), "{order:?}, {whole}");
                 assert_clean(&db);
             }
         }

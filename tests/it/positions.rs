@@ -3,11 +3,14 @@
 use crate::chart::{FILE, apply, day, holds, who};
 use crate::databases::on_both;
 use chrono::NaiveDate;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
+use std::process::Command;
 use std::sync::Arc;
 use tributary::allocation::intake;
 use tributary::chart;
-use tributary::db::{Db, Options};
+use tributary::db::{Db, Options, Url};
 use tributary::ledger::{self, AccountId, Basis, Cause, HoldKind, HoldMove, NewEntry};
 use tributary::positions::{Amount, MasterLine, Report, positions};
 use tributary::time::SetClock;
@@ -61,6 +64,54 @@ fn a_master_stands_against_the_newest_closing_on_its_own_day() {
         assert_eq!(against_bank(&report(&db, None).masters[0]), agreed);
         assert_eq!(report(&db, None).masters[0].suspense.to_string(), "200.00");
         holds(&db);
+    });
+}
+
+fn tributary(url: &Url, args: &[&str]) -> String {
+    let url = match url {
+        Url::Lite(path) => format!("sqlite://{}", path.display()),
+        Url::Pg(url) => url.clone(),
+    };
+    let done = Command::new(env!("CARGO_BIN_EXE_tributary")).args(args).args(["--database", &url]).output();
+    let done = done.expect("the binary runs");
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
+
+#[test]
+fn commands_show_gaps_and_balances_of_a_moment() {
+    on_both(|test| {
+        let clock = Arc::new(SetClock::at("2026-07-01T20:00:00Z".parse().unwrap()));
+        let db = test.open(Options { clock: clock.clone(), ..Options::default() });
+        apply(&db, FILE).unwrap();
+        take_in(&db, "1.sta", &statement(1, "260701", "1000,00", "100,00", "1100,00", "4711"));
+        clock.set("2026-07-03T20:00:00Z".parse().unwrap());
+        take_in(&db, "3.sta", &statement(3, "260703", "1150,00", "10,00", "1160,00", "4711"));
+        let gap = "de-eur: no statement between 2026-07-01 and 2026-07-03; 50.00 EUR are missing\n";
+        assert!(tributary(&test.url, &["positions"]).ends_with(gap));
+        assert!(!tributary(&test.url, &["positions", "--as-of", "2026-07-02"]).contains("no statement"));
+        assert!(tributary(&test.url, &["statement", "show"]).ends_with(gap));
+        let json = |args: &[&str]| -> Value {
+            serde_json::from_str(&tributary(&test.url, &[args, &["--json"]].concat())).expect("JSON")
+        };
+        let keys: Vec<String> = json(&["positions"]).as_object().unwrap().keys().cloned().collect();
+        assert_eq!(
+            BTreeSet::from_iter(keys),
+            ["as_of", "masters", "positions", "reporting_currency"].map(String::from).into()
+        );
+        let gap = json!({
+            "master": "de-eur", "closed_on": "2026-07-01", "next_closed_on": "2026-07-03", "missing": "50.00", "currency": "EUR"
+        });
+        assert_eq!(json(&["statement", "show"])["gaps"], json!([gap]));
+        // It opens with 40.
+        let booked = |args: &[&str]| json(&[&["accounts", "show", "de-eur/suspense"], args].concat())["booked"].clone();
+        assert_eq!(booked(&["--as-of", "2026-07-02"]), "140.00");
+        assert_eq!(booked(&["--as-of", "2026-07-03", "--basis", "value"]), "150.00");
+        assert_eq!(booked(&["--known-at", "2026-07-02T00:00:00Z"]), "140.00");
+        assert_eq!(booked(&["--as-of", "2026-07-03", "--known-at", "2026-07-02T00:00:00+00:00"]), "140.00");
+        let at = ["accounts", "show", "de-eur/suspense", "--as-of", "2026-07-03", "--known-at", "2026-07-04T00:00:00Z"];
+        let said = "de-eur/suspense: 150.00 EUR booked as of the end of 2026-07-03 by booking day as known at 2026-07-04T00:00:00.000000Z\n";
+        assert_eq!(tributary(&test.url, &at), said);
     });
 }
 
