@@ -323,7 +323,7 @@ fn rows_taken_away_or_put_in_are_seen() {
                 }
             }
             // The same again under another key.
-            let unique = ["code", "identity", "cause_id", "file", "reverses"];
+            let unique = ["code", "identity", "cause_id", "file", "place", "reverses"];
             let copied: Vec<String> = all
                 .iter()
                 .map(|c| match &c.name {
