@@ -18,7 +18,7 @@ use crate::statements::identity::Incoming;
 use crate::statements::survey::{Survey, survey};
 use crate::statements::{self, FileRow, NewLine, Placed, Refusal, Remark, StatementRow};
 use crate::time::Clock as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct TakenIn {
 }
 
 /// How far a file is posted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 struct Cursor {
     /// Place of the statement in the file.
     statement: i64,
@@ -75,8 +75,9 @@ pub fn take_in(
             (statements::store_file(db, who, &new, open().map_err(broken)?)?, true)
         }
     };
-    let again =
-        fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(|s| s.state == "refused");
+    // What was refused may fit now, and what was given up is taken up again.
+    let unfinished = |s: &StatementRow| s.state == "refused" || s.state == "posting";
+    let again = fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(unfinished);
     let owner = worker();
     let job = if again { accept(db, who, &file, &owner)? } else { lease(db, who, &file.id, &owner)? };
     let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
@@ -94,7 +95,11 @@ pub fn resume(db: &Db, who: &Arc<Who>, progress: &mut dyn FnMut(u64, u64)) -> Re
     for job in db.read(|conn| jobs::unfinished(conn, JOB))? {
         let owner = worker();
         match lease(db, who, &job.subject, &owner) {
-            Ok(Some(job)) => lines += post_through(db, who, job, &owner, progress)?.0,
+            Ok(Some(job)) => match post_through(db, who, job, &owner, progress) {
+                Ok((new, _)) => lines += new,
+                // One file that cannot go on holds up no other; importing it again says why.
+                Err(e) => tracing::warn!(%e, "an interrupted import cannot go on"),
+            },
             Ok(None) | Err(Error::Busy(_)) => {}
             Err(e) => return Err(e),
         }
@@ -131,7 +136,7 @@ fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, owner: &Owner) -> Result<Opti
         let rows = statements::accept(tx, &id, &survey)?;
         let Some(first) = rows.iter().find(|r| r.state == "posting") else { return Ok(None) };
         jobs::add(tx, JOB, &id, &to_json(&Cursor { statement: first.place, line: 0 })?)?;
-        jobs::lease(tx, JOB, &id, &owner)
+        jobs::lease(tx, JOB, &id, &owner)?.map_or_else(|| Err(elsewhere()), |job| Ok(Some(job)))
     })?;
     refused.map_or(Ok(job), |refusal| Err(refusal.into()))
 }
@@ -145,8 +150,12 @@ fn lease(db: &Db, who: &Arc<Who>, file: &str, owner: &Owner) -> Result<Option<Jo
     db.write("statement.post", who, move |tx| match jobs::lease(tx, JOB, &file, &owner)? {
         Some(job) => Ok(Some(job)),
         None if !jobs::is_open(tx.conn(), JOB, &file)? => Ok(None),
-        None => Err(Error::Busy("another process is posting this file; ask again in a moment".to_owned())),
+        None => Err(elsewhere()),
     })
+}
+
+fn elsewhere() -> Error {
+    Error::Busy("another process is posting this file; ask again in a moment".to_owned())
 }
 
 /// Posts a file to its end. When another import stored lines of the same account meanwhile, what is known is looked up
@@ -161,6 +170,7 @@ fn post_through(
     let (file, mut done, mut next) = (job.subject.clone(), (0, 0), Some(job));
     for _ in 0..8 {
         let Some(job) = next else { return Ok(done) };
+        let id = job.id.clone();
         let (counts, ended) = post(db, who, job, owner.clone(), progress)?;
         done = (done.0 + counts.0, done.1 + counts.1);
         match ended {
@@ -171,7 +181,12 @@ fn post_through(
                 give_up(db, who, &file, owner, &no)?;
                 return Err(no);
             }
-            Err(e) => return Err(e),
+            Err(e) => {
+                // If this fails too, the lease runs out by itself.
+                let owner = owner.clone();
+                let _ = db.write("statement.post", who, move |tx| jobs::give_back(tx, &id, &owner));
+                return Err(e);
+            }
         }
     }
     Err(Error::Busy("other imports store lines of the same account all the time; ask again in a moment".to_owned()))
@@ -196,7 +211,6 @@ fn post(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<((u64, u64), Result<()>)> {
     let rows = db.read(|conn| statements::statements_of_file(conn, &job.subject))?;
-    let cursor: Cursor = serde_json::from_str(&job.cursor).map_err(|e| Error::Broken(format!("{}: {e}", job.id)))?;
     let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);
     let total = rows.iter().filter(|r| r.state == "posting" || r.state == "posted").map(booked).sum();
     let at = job.cursor.clone();
@@ -205,7 +219,8 @@ fn post(
         match row.state.as_str() {
             "posted" => run.done += booked(row),
             "posting" => {
-                let from = if row.place == cursor.statement { cursor.line } else { 0 };
+                // From what is stored, not from the cursor, which fences but may have been set for another statement.
+                let from = db.read(|conn| statements::next_place(conn, &row.id))?;
                 let next = rows.iter().skip(at + 1).find(|r| r.state == "posting").map(|r| r.place);
                 if let Err(e) = run.statement(row, from, next, progress) {
                     return Ok(((run.new, run.known), Err(e)));

@@ -323,9 +323,11 @@ mod tests {
                 entry.valued_on = entry.booked_on;
                 let detail = entry.details.first_mut().unwrap();
                 (detail.invoice, detail.info) = (None, None);
-                // What banks write when they mean "see the text" or "none" names nothing.
-                if entry.owner_ref.as_deref().is_some_and(|r| ["N", "NONREF", "EREF", "PREF", "MARF", "MREF", "KREF"].contains(&r)) {
-                    entry.owner_ref = Some("R1".to_owned());
+                // What banks write when they mean "see the text" or "none" names nothing, on either side of the slashes.
+                for reference in [&mut entry.owner_ref, &mut entry.bank_ref].into_iter().flatten() {
+                    if ["N", "NONREF", "EREF", "PREF", "MARF", "MREF", "KREF"].contains(&reference.as_str()) {
+                        *reference = "R1".to_owned();
+                    }
                 }
                 // A counterparty with the account of the statement would be ourselves.
                 if detail.counterparty_account.as_deref() == Some(account.as_str()) {
@@ -366,8 +368,13 @@ mod tests {
                     bytes
                 }
             };
-            // Behind the closing balance an MT940 has nothing left to lose but its end mark.
-            let whole = if format < 2 { bytes.trim_ascii_end().len() } else { bytes.len() - "\r\n-\r\n".len() };
+            // Behind the closing balance an MT940 has nothing left to lose but its end mark, and "5,00" says what "5," says.
+            let whole = if format < 2 {
+                bytes.trim_ascii_end().len()
+            } else {
+                let shown = bytes.len() - "\r\n-\r\n".len();
+                shown - bytes[..shown].iter().rev().take_while(|b| **b == b'0').count()
+            };
             for percent in 0..100 {
                 let end = whole * percent / 100;
                 let (read, problems) = read(&bytes[..end]);

@@ -5,6 +5,7 @@
 //! | - | work accepted | ready | [`add`] |
 //! | ready | a worker leases it | ready, leased | [`lease`] |
 //! | ready, leased | a slice is done, the cursor stands where the worker left it | ready, leased | [`advance`] |
+//! | ready, leased | its worker meets a fault | ready | [`give_back`] |
 //! | ready, leased | the lease runs out (its worker died) | ready | - |
 //! | ready, leased | the last slice is done | done | [`finish`] |
 //! | ready, leased | the work cannot go on | failed | [`fail`] |
@@ -107,6 +108,13 @@ pub fn finish(tx: &mut Tx<'_>, job: &Job, owner: &Owner, from: &str, to: &str) -
 /// The work cannot go on, and why.
 pub fn fail(tx: &mut Tx<'_>, job: &Job, owner: &Owner, at: &str, problem: &str) -> Result<()> {
     change(tx, job, owner, at, ("failed", at, Some(problem)))
+}
+
+/// Gives a lease back before its time, so that whoever tries again need not wait for it to run out.
+pub fn give_back(tx: &mut Tx<'_>, id: &str, owner: &Owner) -> Result<()> {
+    let mine = jobs::table.filter(jobs::id.eq(id)).filter(jobs::lease_owner.eq(&owner.0));
+    update(mine).set(jobs::lease_owner.eq(None::<String>)).execute(tx.conn()).map_err(broken)?;
+    Ok(())
 }
 
 fn change(

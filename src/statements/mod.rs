@@ -34,7 +34,7 @@ pub mod survey;
 use identity::{Incoming, Link, Stored};
 pub use store::{
     FileRow, LineRow, NewFile, NewLine, Placed, StatementRow, StoredBytes, file, file_by_content, files, insert_lines,
-    line, line_details, lines_of, set_survey, statement, statements_of_file, store_file, stored_bytes,
+    line, line_details, lines_of, next_place, set_survey, statement, statements_of_file, store_file, stored_bytes,
 };
 use survey::{Survey, Surveyed};
 

@@ -17,6 +17,7 @@ use crate::db::seal::Hash;
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use chrono::NaiveDate;
+use diesel::dsl::max;
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
@@ -129,6 +130,15 @@ pub(super) fn told(conn: &mut Conn, statement: &str) -> Result<i64> {
     let again = line_facets::table.filter(line_facets::statement.eq(statement)).count();
     let (first, again): (i64, i64) = (first.get_result(conn).map_err(broken)?, again.get_result(conn).map_err(broken)?);
     Ok(first + again)
+}
+
+/// The place behind the last line of a statement that is stored: where its posting goes on.
+pub fn next_place(conn: &mut Conn, statement: &str) -> Result<u64> {
+    let first = lines_table::table.filter(lines_table::statement.eq(statement)).select(max(lines_table::place));
+    let again = line_facets::table.filter(line_facets::statement.eq(statement)).select(max(line_facets::place));
+    let (first, again): (Option<i64>, Option<i64>) =
+        (first.first(conn).map_err(broken)?, again.first(conn).map_err(broken)?);
+    Ok(first.max(again).and_then(|place| u64::try_from(place).ok()).map_or(0, |place| place + 1))
 }
 
 pub(super) fn set_statement_state(tx: &mut Tx<'_>, id: &str, state: &str) -> Result<()> {

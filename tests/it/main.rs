@@ -7,6 +7,7 @@ mod demo;
 mod formats;
 mod given;
 mod intake;
+mod interruption;
 mod journal;
 mod nodes;
 mod positions;

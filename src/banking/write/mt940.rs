@@ -204,6 +204,10 @@ fn slash(detail: &Detail, entry: &Entry) -> Vec<String> {
 /// What a payer writes must not become a code of the bank's: a known code in a text loses its slashes.
 fn without_codes(value: &str) -> String {
     let mut value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // The slash before a value is ours: without the blank, a text of "VA" would begin a code. Readers trim it.
+    if CODES.iter().any(|code| value.strip_prefix(code).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))) {
+        value.insert(0, ' ');
+    }
     if !value.contains('/') {
         return value;
     }
