@@ -1,6 +1,6 @@
 //! Whether a statement agrees with itself: declared totals, and opening plus booked lines against closing.
 
-use super::{Balance, Foot, Head, Problem, Severity};
+use super::{Balance, Foot, Head, Problem, Role, Severity};
 use crate::money::Currency;
 
 /// What speaks against a statement that could be read as such: it is to be quarantined when its totals or balances do not
@@ -13,6 +13,10 @@ pub fn findings(head: &Head, foot: &Foot) -> Vec<Problem> {
     if let Some(currency) = head.currency {
         declared_totals(foot, currency, &mut tell);
         balances(head.opening, foot, currency, &mut tell);
+    }
+    if head.role != Role::Statement {
+        // Reports and notifications prove nothing; what they lack they need not have.
+        return told;
     }
     if head.opening.is_none() {
         tell("the statement has no opening booked balance, so it cannot be proved".to_owned(), Severity::Note);

@@ -27,18 +27,58 @@ pub use reader::Reader;
 /// A bank format that Tributary reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// ISO 20022 account report, during the day, all versions.
+    Camt052,
     /// ISO 20022 bank-to-customer statement, end of day, all versions.
     Camt053,
+    /// ISO 20022 debit and credit notification, all versions.
+    Camt054,
     /// SWIFT customer statement message.
     Mt940,
+    /// SWIFT interim transaction report.
+    Mt942,
+    /// Cash management balance reporting, version 2.
+    Bai2,
+    /// Open Financial Exchange, 1 (SGML) and 2 (XML).
+    Ofx,
+    /// Delimited text, by a declared profile.
+    Csv,
 }
 
 impl Format {
     /// As stored and printed: `camt.053`, `mt940`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Format::Camt052 => "camt.052",
             Format::Camt053 => "camt.053",
+            Format::Camt054 => "camt.054",
             Format::Mt940 => "mt940",
+            Format::Mt942 => "mt942",
+            Format::Bai2 => "bai2",
+            Format::Ofx => "ofx",
+            Format::Csv => "csv",
+        }
+    }
+}
+
+/// What a message is to the account: whether it proves a day, or only tells of it early or in more detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The books of a day: camt.053, MT940, BAI2 prior day, OFX, CSV. Its lines prove opening to closing.
+    Statement,
+    /// The day so far: camt.052, MT942, BAI2 same day. What it calls booked may be told again by the next one.
+    Report,
+    /// Single bookings as they happen, or the payments inside a batch: camt.054.
+    Notification,
+}
+
+impl Role {
+    /// As stored and printed: `statement`, `report`, `notification`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Statement => "statement",
+            Role::Report => "report",
+            Role::Notification => "notification",
         }
     }
 }
@@ -107,6 +147,8 @@ pub struct Head {
     pub at: String,
     /// The format.
     pub format: Format,
+    /// What the message is to the account; of a format alone it does not follow (BAI2 has both).
+    pub role: Role,
     /// The exact version where the format has one: `camt.053.001.08`; else the format's name.
     pub version: String,
     /// The message that carried it: `GrpHdr/MsgId`; for MT940 `:20:`.

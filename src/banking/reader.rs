@@ -60,6 +60,7 @@ impl<R: BufRead> Reader<R> {
         let kind = match format {
             Some(Format::Camt053) => Kind::Xml,
             Some(Format::Mt940) => Kind::Mt940,
+            Some(other) => Kind::Foreign(format!("{other} file")),
             None => recognise(&head),
         };
         let whole = Cursor::new(head).chain(input);

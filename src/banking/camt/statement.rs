@@ -2,7 +2,7 @@
 
 use super::tag::Tag;
 use super::value::{self, Amount, CurrencyMark};
-use crate::banking::{Balance, Direction, Foot, Format, Head, Line, Problem, Severity, Status};
+use crate::banking::{Balance, Direction, Foot, Format, Head, Line, Problem, Role, Severity, Status};
 use crate::money::Currency;
 use chrono::NaiveDate;
 
@@ -53,6 +53,7 @@ impl Draft {
             index,
             at,
             format: Format::Camt053,
+            role: Role::Statement,
             version: message.version.clone().unwrap_or_else(|| Format::Camt053.as_str().to_owned()),
             message_id: message.id.clone(),
             account: None,

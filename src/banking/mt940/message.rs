@@ -4,7 +4,7 @@ use super::field::{self, Account};
 use super::narrative::{self, Story};
 use super::value;
 use super::{FIELD_LIMIT, Field};
-use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Severity, Status};
+use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Role, Severity, Status};
 use crate::money::Currency;
 use std::collections::VecDeque;
 
@@ -209,6 +209,7 @@ impl Draft {
             index: self.index,
             at: at.clone(),
             format: Format::Mt940,
+            role: Role::Statement,
             version: Format::Mt940.as_str().to_owned(),
             message_id: self.reference.clone(),
             account: self.account.account.clone(),
