@@ -7,7 +7,7 @@
 //!
 //! A crash at any point loses nothing: the next attempt, by this or another process, goes on at the cursor.
 
-use super::place::Placer;
+use super::place::{Placement, Placer, merged};
 use super::store::{self, NewRoute};
 use crate::banking::{Event, Reader, Severity, Status};
 use crate::db::jobs::{self, Job, Owner};
@@ -359,17 +359,17 @@ impl Slice {
                 _ => "posted",
             };
             if posting == "posted" {
-                let decision = placer.place(line);
-                entries.push(entry(&placer, &id, line, &decision));
-                decisions.push((id.clone(), decision));
+                let placements = placer.place(line);
+                entries.push(entry(&placer, &id, line, &placements));
+                decisions.push((id.clone(), placements));
             }
             stored.push((line.clone(), Placed { id, posting }));
         }
         let posted = ledger::post_in(tx, &entries)?;
         let mut routes = Vec::with_capacity(decisions.len());
-        for ((line, decision), posted) in decisions.into_iter().zip(posted) {
+        for ((line, placements), posted) in decisions.into_iter().zip(posted) {
             let posted = posted.map_err(|no| no.within(format!("line {line}")))?;
-            routes.push(NewRoute { line, seq: 0, entry: posted.number, decision });
+            routes.extend(NewRoute::of(&line, 0, posted.number, placements));
         }
         if entries.is_empty() && !(stored.is_empty() && self.again.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
@@ -382,22 +382,27 @@ impl Slice {
 }
 
 /// What the bank has done, as an entry: the master on one side, the shares on the other.
-fn entry(placer: &Placer, id: &str, line: &NewLine, decision: &super::place::Decision) -> NewEntry {
+fn entry(placer: &Placer, id: &str, line: &NewLine, placements: &[Placement]) -> NewEntry {
     let kind = match line {
         l if l.reversal => "bank_reversal",
         l if l.return_reason.is_some() => "return",
         l if l.amount > 0 => "inflow",
         _ => "outflow",
     };
-    let how = match decision.evidence {
-        super::place::Evidence::VirtualNumber => "by virtual account number".to_owned(),
-        super::place::Evidence::Rule => {
-            decision.rule.as_ref().map_or_else(String::new, |(code, version)| format!("by rule {code} v{version}"))
+    let how = match placements {
+        [Placement { decision, .. }] => decision.how(),
+        parts => {
+            let waiting = parts.iter().filter(|p| p.decision.suspense).count();
+            let placed = parts.len() - waiting;
+            match waiting {
+                0 => format!("placed payment by payment, {placed} of them"),
+                _ => format!("placed payment by payment, {placed} of them; {waiting} wait in suspense"),
+            }
         }
-        super::place::Evidence::None | super::place::Evidence::Person => "waits in suspense".to_owned(),
     };
     let master = NewPosting { account: placer.account, amount: line.amount };
-    let shares = decision.shares.iter().map(|(account, amount)| NewPosting { account: *account, amount: *amount });
+    let shares = merged(placements.iter().flat_map(|p| &p.decision.shares));
+    let shares = shares.into_iter().map(|(account, amount)| NewPosting { account, amount });
     NewEntry {
         kind: kind.to_owned(),
         basis: Basis::Fact,

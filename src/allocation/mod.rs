@@ -18,7 +18,9 @@ pub mod place;
 pub mod rules;
 mod store;
 
-pub use store::{RouteRow, RuleRow, Waiting, routes_of, rules};
+use statements::LineRow;
+use store::NewRoute;
+pub use store::{RouteRow, RuleRow, Waiting, in_force, routes_of, rules};
 
 /// Why a routing is not changed, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,8 +154,9 @@ fn place_opening(tx: &mut Tx<'_>, master: &str, leaf: &str, reason: &str) -> Res
     Ok(posted)
 }
 
-/// Moves a line's money to another leaf of its master, by a person with a reason: a linked entry with the bank's value date,
-/// booked today. From suspense it always can be, since the bank has booked it; from another leaf only what that leaf still has.
+/// Moves a line's money, or that of one payment of a batch (`LINE/3`: the third), to another leaf of its master, by a person
+/// with a reason: a linked entry with the bank's value date, booked today. From suspense it always can be, since the bank has
+/// booked it; from another leaf only what that leaf still has.
 pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<Posted> {
     if reason.trim().chars().count() < 3 {
         return Err(Refusal::NoReason.into());
@@ -161,59 +164,101 @@ pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<
     if let Some(master) = line.strip_prefix(OPENING) {
         return place_opening(tx, master, leaf, reason);
     }
-    let line = statements::line(tx.conn(), line)?;
-    let newest = store::routes_of(tx.conn(), &line.id)?.pop();
-    let Some(newest) = newest.filter(|_| line.posting == "posted") else {
-        return Err(Refusal::NothingPosted { line: line.id }.into());
-    };
-    let (target, master) = store::leaf_of_master(tx.conn(), &line.master, leaf)?;
+    let (of, detail) = line_and_payment(line)?;
+    let line_row = statements::line(tx.conn(), of)?;
+    let (target, master) = store::leaf_of_master(tx.conn(), &line_row.master, leaf)?;
     let Some(target) = target else { return Err(Refusal::NotALeaf { leaf: leaf.to_owned(), master }.into()) };
     refuse_closed(tx.conn(), leaf)?;
-    let shares = newest.shares()?;
-    if matches!(shares.as_slice(), [(account, _)] if *account == target) {
-        return Err(Refusal::SameLeaf { line: line.id, leaf: leaf.to_owned() }.into());
+    let placements = |replaced: &[&RouteRow], actor: &str| {
+        let amount: i64 = replaced.iter().map(|r| r.amount).sum();
+        let decision = place::Decision {
+            evidence: place::Evidence::Person,
+            rule: None,
+            matched: Vec::new(),
+            sentence: format!("{actor} placed it: {}", reason.trim()),
+            shares: vec![(target, -amount)],
+            suspense: false,
+        };
+        vec![place::Placement { detail, amount, decision }]
+    };
+    let moved = Move { line: &line_row, detail, how: &format!("on {leaf} by a person"), no_change: leaf };
+    move_line(tx, &moved, placements)
+}
+
+/// `LINE` or `LINE/3`: a line, and which payment of it, from 0.
+fn line_and_payment(text: &str) -> Result<(&str, Option<i64>)> {
+    let Some((line, payment)) = text.split_once('/') else { return Ok((text, None)) };
+    match payment.parse::<i64>() {
+        Ok(number) if number >= 1 => Ok((line, Some(number - 1))),
+        _ => Err(Error::NotFound(format!("{payment:?} is no payment of a line; LINE/3 names the third"))),
     }
-    // Shares are credits to the leaves as they were posted: taking them back is the opposite, then all of it goes to the target.
-    let mut postings: Vec<NewPosting> = Vec::with_capacity(shares.len() + 1);
-    for (account, amount) in &shares {
-        postings.push(NewPosting { account: *account, amount: -*amount });
+}
+
+/// A change of the routes of a line.
+struct Move<'a> {
+    line: &'a LineRow,
+    /// Which payment; `None`: the line as a whole.
+    detail: Option<i64>,
+    /// How, for the journal: `on de-eur/tiktok by a person`.
+    how: &'a str,
+    /// Where it would be already, when nothing changes.
+    no_change: &'a str,
+}
+
+/// Replaces routes of a line by others, in one linked entry: what they gave is taken back, what is decided now is given.
+/// `decide` is given the routes that are replaced and who decides.
+fn move_line(
+    tx: &mut Tx<'_>,
+    of: &Move<'_>,
+    decide: impl FnOnce(&[&RouteRow], &str) -> Vec<place::Placement>,
+) -> Result<Posted> {
+    let (line, routes) = (of.line, store::routes_of(tx.conn(), &of.line.id)?);
+    let nothing = || Refusal::NothingPosted { line: line.id.clone() };
+    let newest = routes.last().filter(|_| line.posting == "posted").ok_or_else(nothing)?;
+    let mut replaced = store::in_force(&routes);
+    if of.detail.is_some() {
+        replaced.retain(|r| r.detail == of.detail);
     }
-    let whole: i64 = shares.iter().map(|(_, amount)| amount).sum();
-    postings.push(NewPosting { account: target, amount: whole });
+    if replaced.is_empty() {
+        return Err(Error::NotFound(format!(
+            "line {} is not placed payment by payment, or has fewer payments",
+            line.id
+        )));
+    }
+    let placements = decide(&replaced, &tx.actor().to_string());
+    let mut shares: Vec<(AccountId, i64)> = Vec::new();
+    for route in &replaced {
+        shares.extend(route.shares()?.into_iter().map(|(account, amount)| (account, -amount)));
+    }
+    shares.extend(placements.iter().flat_map(|p| &p.decision.shares));
+    let shares = place::merged(&shares);
+    if shares.is_empty() {
+        return Err(Refusal::SameLeaf { line: line.id.clone(), leaf: of.no_change.to_owned() }.into());
+    }
+    let waited = replaced.iter().all(|r| r.suspense);
     let seq = newest.seq + 1;
     let posted = ledger::post_one(
         tx,
         NewEntry {
-            kind: if newest.suspense { "placement" } else { "rerouting" }.to_owned(),
+            kind: if waited { "placement" } else { "rerouting" }.to_owned(),
             // Whose a line is that the bank has booked is a fact as soon as somebody knows it: a fee that waits is charged to
             // its leaf whatever that has. Taking it away again from a leaf is a decision.
-            basis: if newest.suspense { Basis::Fact } else { Basis::Decision },
-            description: format!("Line {} placed on {leaf} by a person", line.id),
+            basis: if waited { Basis::Fact } else { Basis::Decision },
+            description: format!("Line {} placed {}", line.id, of.how),
             booked_on: crate::time::day_of(tx.now()),
             valued_on: line.valued_on,
             cause: Cause { kind: "route".to_owned(), id: line.id.clone(), seq },
-            postings,
+            postings: shares.into_iter().map(|(account, amount)| NewPosting { account, amount }).collect(),
             holds: Vec::new(),
             reverses: None,
             metadata: Some(serde_json::json!({ "line": line.id, "supersedes": newest.entry }).to_string()),
         },
     )?;
-    let route = store::NewRoute {
-        line: line.id.clone(),
-        seq,
-        entry: posted.number,
-        decision: place::Decision {
-            evidence: place::Evidence::Person,
-            rule: None,
-            matched: Vec::new(),
-            sentence: format!("{} placed it: {}", tx.actor(), reason.trim()),
-            shares: vec![(target, whole)],
-            suspense: false,
-        },
-    };
-    store::insert_routes(tx, &[route])?;
-    let json = |leaf: &str| Some(serde_json::json!({ "shares": leaf }).to_string());
-    tx.event("route.changed", &line.id, json(&newest.shares), json(leaf));
+    let json =
+        |entry: i64| Some(serde_json::json!({ "payment": of.detail.map(|d| d + 1), "entry": entry }).to_string());
+    tx.event("route.changed", &line.id, json(newest.entry), json(posted.number));
+    let routes: Vec<NewRoute> = NewRoute::of(&line.id, seq, posted.number, placements).collect();
+    store::insert_routes(tx, &routes)?;
     Ok(posted)
 }
 

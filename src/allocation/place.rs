@@ -1,7 +1,7 @@
 //! Deciding on one line, pure: the evidence in its order, and why.
 
 use super::rules::{Facts, Match, RuleSet};
-use crate::banking::Detail;
+use crate::banking::{Detail, Direction};
 use crate::ledger::AccountId;
 use crate::money::{Currency, Minor};
 use crate::statements::NewLine;
@@ -49,6 +49,19 @@ pub struct Decision {
     pub suspense: bool,
 }
 
+impl Decision {
+    /// In a few words that name nobody, for the journal.
+    pub fn how(&self) -> String {
+        match (self.evidence, &self.rule) {
+            (_, _) if self.suspense => "waits in suspense".to_owned(),
+            (Evidence::VirtualNumber, _) => "by virtual account number".to_owned(),
+            (Evidence::Rule, Some((code, version))) => format!("by rule {code} v{version}"),
+            (Evidence::Rule | Evidence::None, _) => "of nothing".to_owned(),
+            (Evidence::Person, _) => "by a person".to_owned(),
+        }
+    }
+}
+
 /// A leaf that money can be placed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
@@ -85,33 +98,154 @@ pub struct Placer {
     pub rules: RuleSet,
 }
 
+/// One payment to decide on: a line, or one of the payments inside a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Payment<'a> {
+    /// The line that it stands in.
+    pub line: &'a NewLine,
+    /// Which of the line's payments it is; `None`: the line carries its only payment itself.
+    pub detail: Option<&'a Detail>,
+    /// Signed: a credit is positive.
+    pub amount: i64,
+}
+
+/// A text of a payment: of the detail where there is one, else of the line.
+macro_rules! text_of {
+    ($($(#[$doc:meta])* $name:ident),+) => {
+        impl<'a> Payment<'a> {
+            $($(#[$doc])* pub fn $name(&self) -> Option<&'a str> {
+                self.detail.map_or(self.line.$name.as_deref(), |d| d.$name.as_deref())
+            })+
+        }
+    };
+}
+
+text_of! {
+    /// See [`Detail::own_account`].
+    own_account,
+    /// See [`Detail::creditor_reference`].
+    creditor_reference,
+    /// See [`Detail::counterparty_name`].
+    counterparty_name,
+    /// See [`Detail::counterparty_account`].
+    counterparty_account,
+    /// See [`Detail::ultimate_name`].
+    ultimate_name,
+    /// See [`Detail::end_to_end_id`].
+    end_to_end_id,
+    /// See [`Detail::remittance`].
+    remittance,
+    /// See [`Detail::return_reason`].
+    return_reason
+}
+
+/// What was decided on a line, or on one payment of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// Place of the payment in its line; `None`: the line as a whole.
+    pub detail: Option<i64>,
+    /// Signed: a credit is positive.
+    pub amount: i64,
+    /// Whose money it is.
+    pub decision: Decision,
+}
+
+/// The postings of several decisions, one per account, in the order in which they first come.
+pub fn merged<'a>(shares: impl IntoIterator<Item = &'a (AccountId, i64)>) -> Vec<(AccountId, i64)> {
+    let mut places: HashMap<AccountId, usize> = HashMap::new();
+    let mut sums: Vec<(AccountId, i64)> = Vec::new();
+    for (account, amount) in shares {
+        let place = *places.entry(*account).or_insert_with(|| {
+            sums.push((*account, 0));
+            sums.len() - 1
+        });
+        if let Some((_, sum)) = sums.get_mut(place) {
+            *sum += amount;
+        }
+    }
+    sums.retain(|(_, amount)| *amount != 0);
+    sums
+}
+
 impl Placer {
-    /// Decides on a line that the bank has booked.
-    pub fn place(&self, line: &NewLine) -> Decision {
-        match self.by_virtual_number(line) {
-            Some(decision) => decision,
-            None => self.by_rule(line).unwrap_or_else(|| self.wait(line, self.unknown_number(line))),
+    /// Decides on a line that the bank has booked: payment by payment when the payments of a batch add up to it, else as a
+    /// whole, which they then all must agree on.
+    pub fn place(&self, line: &NewLine) -> Vec<Placement> {
+        let whole = |decision| vec![Placement { detail: None, amount: line.amount, decision }];
+        if line.details.is_empty() {
+            return whole(self.decide(&Payment { line, detail: None, amount: line.amount }));
+        }
+        let Some(amounts) = amounts_that_add_up(line) else {
+            return whole(self.as_one(line));
+        };
+        let parts: Vec<Placement> = line
+            .details
+            .iter()
+            .zip(&amounts)
+            .zip(0i64..)
+            .map(|((detail, amount), place)| Placement {
+                detail: Some(place),
+                amount: *amount,
+                decision: self.decide(&Payment { line, detail: Some(detail), amount: *amount }),
+            })
+            .collect();
+        match self.agreed(line, &parts) {
+            Some(decision) => whole(decision),
+            None => parts,
         }
     }
 
-    /// The numbers that the bank filled in for our side: the creditor account of a credit, a structured reference.
-    fn numbers(line: &NewLine) -> impl Iterator<Item = (&'static str, &str)> {
-        let own = line.own_account.iter().map(|n| ("own_account", n.as_str()));
-        let reference = line.creditor_reference.iter().map(|n| ("creditor_reference", n.as_str()));
-        let details = line.details.iter().flat_map(|d| {
-            let own = d.own_account.iter().map(|n| ("own_account", n.as_str()));
-            own.chain(d.creditor_reference.iter().map(|n| ("creditor_reference", n.as_str())))
-        });
-        own.chain(reference).chain(details)
+    /// What all payments of a batch say alike needs saying once.
+    fn agreed(&self, line: &NewLine, parts: &[Placement]) -> Option<Decision> {
+        let first = &parts.first()?.decision;
+        let account = |d: &Decision| if let [(account, _)] = d.shares.as_slice() { Some(*account) } else { None };
+        let place = account(first)?;
+        let same = |d: &Decision| {
+            (d.evidence, &d.rule, &d.matched, &d.sentence)
+                == (first.evidence, &first.rule, &first.matched, &first.sentence)
+                && account(d) == Some(place)
+        };
+        parts.iter().all(|p| same(&p.decision)).then(|| Decision {
+            sentence: format!("of each of its {} payments: {}", parts.len(), first.sentence),
+            shares: vec![(place, -line.amount)],
+            ..first.clone()
+        })
     }
 
-    fn by_virtual_number(&self, line: &NewLine) -> Option<Decision> {
-        let found = |number: &str| self.by_number.get(&crate::chart::numbers::normalise(number)).copied();
+    /// A batch whose payments do not add up to it: one of them does not speak for the others.
+    fn as_one(&self, line: &NewLine) -> Decision {
+        let of = |detail| self.decide(&Payment { line, detail: Some(detail), amount: line.amount });
+        let mut decisions = line.details.iter().map(of);
+        let count = line.details.len();
+        let Some(first) = decisions.next() else {
+            return self.wait(line.amount, "it has no payments".to_owned());
+        };
+        let same = |d: Decision| (d.evidence, &d.rule, &d.shares) == (first.evidence, &first.rule, &first.shares);
+        if !decisions.all(same) {
+            let why = format!("its {count} payments do not add up to it, and they do not all name one place");
+            return self.wait(line.amount, why);
+        }
+        Decision { sentence: format!("of each of its {count} payments: {}", first.sentence), ..first }
+    }
+
+    /// Decides on one payment: the evidence in its order.
+    pub fn decide(&self, payment: &Payment<'_>) -> Decision {
+        if payment.amount == 0 {
+            return Decision { shares: Vec::new(), suspense: false, ..self.wait(0, "it is of nothing".to_owned()) };
+        }
+        self.by_virtual_number(payment)
+            .or_else(|| self.by_rule(payment))
+            .unwrap_or_else(|| self.wait(payment.amount, self.unknown_number(payment)))
+    }
+
+    fn by_virtual_number(&self, payment: &Payment<'_>) -> Option<Decision> {
         let mut named: BTreeSet<usize> = BTreeSet::new();
         let mut matched = Vec::new();
-        for (field, number) in Self::numbers(line) {
-            if let Some(place) = found(number)
-                && named.insert(place)
+        // What the bank fills in for our side: the creditor account of a credit, a structured reference.
+        let numbers = [("own_account", payment.own_account()), ("creditor_reference", payment.creditor_reference())];
+        for (field, number) in numbers.into_iter().filter_map(|(field, number)| number.map(|n| (field, n))) {
+            if let Some(place) = self.by_number.get(&crate::chart::numbers::normalise(number))
+                && named.insert(*place)
             {
                 matched.push((field, number.to_owned()));
             }
@@ -119,24 +253,12 @@ impl Placer {
         let first = named.first().and_then(|place| self.leaves.get(*place))?;
         if named.len() > 1 {
             let codes: Vec<&str> = named.iter().filter_map(|p| self.leaves.get(*p)).map(|l| l.code.as_str()).collect();
-            return Some(
-                self.wait(line, format!("its virtual account numbers name several sub-accounts: {}", codes.join(", "))),
-            );
+            let why = format!("its virtual account numbers name several sub-accounts: {}", codes.join(", "));
+            return Some(self.wait(payment.amount, why));
         }
         if first.closed {
-            return Some(self.wait(line, format!("its virtual account number names {}, which is closed", first.code)));
-        }
-        // Of a batch, each payment must name the leaf: one of them does not speak for the others.
-        let names =
-            |d: &&Detail| [&d.own_account, &d.creditor_reference].into_iter().flatten().any(|n| found(n).is_some());
-        let partly = line.details.iter().filter(|d| !names(d)).count();
-        if partly > 0 {
-            let what = format!(
-                "{partly} of its {} payments name no sub-account, the others name {}",
-                line.details.len(),
-                first.code
-            );
-            return Some(self.wait(line, what));
+            let why = format!("its virtual account number names {}, which is closed", first.code);
+            return Some(self.wait(payment.amount, why));
         }
         let (field, number) = matched.first().cloned().unwrap_or(("own_account", String::new()));
         let how = if field == "own_account" { "the bank booked it to" } else { "its structured reference is" };
@@ -145,91 +267,59 @@ impl Placer {
             rule: None,
             sentence: format!("{how} virtual account number {number} of {}", first.code),
             matched,
-            shares: vec![(first.account, -line.amount)],
+            shares: vec![(first.account, -payment.amount)],
             suspense: false,
         })
     }
 
-    fn by_rule(&self, line: &NewLine) -> Option<Decision> {
-        let of_line = Detail {
-            counterparty_name: line.counterparty_name.clone(),
-            ultimate_name: line.ultimate_name.clone(),
-            counterparty_account: line.counterparty_account.clone(),
-            remittance: line.remittance.clone(),
-            end_to_end_id: line.end_to_end_id.clone(),
-            creditor_reference: line.creditor_reference.clone(),
-            ..Detail::default()
-        };
-        // Of a batch, each payment must fit the rule: the first one does not speak for the others.
-        let payments = if line.details.is_empty() { std::slice::from_ref(&of_line) } else { &line.details };
-        let mut fits = payments.iter().map(|payment| self.fits(line, payment));
-        let first = fits.next().flatten();
-        let all_fit = fits.all(|f| f.as_ref().map(|f| &f.rule.code) == first.as_ref().map(|f| &f.rule.code));
-        if !all_fit {
-            let why = format!("its {} payments do not all fit the same rule", payments.len());
-            return Some(self.wait(line, why));
-        }
-        let found = first?;
+    fn by_rule(&self, payment: &Payment<'_>) -> Option<Decision> {
+        let found = self.fits(payment)?;
         let rule = Some((found.rule.code.clone(), found.rule.version));
         let (matched, sentence) = (found.matched.clone(), found.sentence());
+        let wait = |why: String| {
+            Some(Decision { rule: rule.clone(), matched: matched.clone(), ..self.wait(payment.amount, why) })
+        };
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.
-        let parts = match found.shares(&self.master, Minor(-line.amount)) {
+        let parts = match found.shares(&self.master, Minor(-payment.amount)) {
             Ok(parts) => parts,
-            Err(problem) => {
-                return Some(Decision {
-                    rule,
-                    matched,
-                    ..self.wait(line, format!("{sentence}, but cannot be split: {problem}"))
-                });
-            }
+            Err(problem) => return wait(format!("{sentence}, but cannot be split: {problem}")),
         };
         let mut shares = Vec::with_capacity(parts.len());
         for (code, amount) in parts {
             match self.by_code.get(&code).and_then(|place| self.leaves.get(*place)) {
                 Some(leaf) if !leaf.closed => shares.push((leaf.account, amount.0)),
-                Some(_) => {
-                    return Some(Decision {
-                        rule,
-                        matched,
-                        ..self.wait(line, format!("{sentence}, but {code} is closed"))
-                    });
-                }
-                None => {
-                    return Some(Decision {
-                        rule,
-                        matched,
-                        ..self.wait(line, format!("{sentence}, but there is no leaf {code}"))
-                    });
-                }
+                Some(_) => return wait(format!("{sentence}, but {code} is closed")),
+                None => return wait(format!("{sentence}, but there is no leaf {code}")),
             }
         }
         Some(Decision { evidence: Evidence::Rule, rule, matched, sentence, shares, suspense: false })
     }
 
-    /// The rule that a payment of a line fits.
-    fn fits(&self, line: &NewLine, payment: &Detail) -> Option<Match<'_>> {
-        let references = [&payment.end_to_end_id, &payment.creditor_reference, &line.bank_ref, &line.owner_ref];
-        let references: Vec<&str> = references.into_iter().filter_map(|r| r.as_deref()).collect();
+    /// The rule that a payment fits.
+    fn fits(&self, payment: &Payment<'_>) -> Option<Match<'_>> {
+        let line = payment.line;
+        let bank_ref = line.bank_ref.as_deref();
+        let references = [payment.end_to_end_id(), payment.creditor_reference(), bank_ref, line.owner_ref.as_deref()];
+        let references: Vec<&str> = references.into_iter().flatten().collect();
         self.rules.first_match(&Facts {
             master: &self.master,
             currency: self.currency,
-            amount: Minor(line.amount),
-            counterparty_name: payment.counterparty_name.as_deref(),
-            ultimate_name: payment.ultimate_name.as_deref(),
-            counterparty_account: payment.counterparty_account.as_deref(),
-            remittance: payment.remittance.as_deref(),
+            amount: Minor(payment.amount),
+            counterparty_name: payment.counterparty_name(),
+            ultimate_name: payment.ultimate_name(),
+            counterparty_account: payment.counterparty_account(),
+            remittance: payment.remittance(),
             info: line.info.as_deref(),
             references: &references,
             code: line.code.as_deref(),
             reversal: line.reversal,
-            return_reason: line.return_reason.as_deref(),
+            return_reason: payment.return_reason(),
         })
     }
 
-    fn unknown_number(&self, line: &NewLine) -> String {
+    fn unknown_number(&self, payment: &Payment<'_>) -> String {
         let own = crate::chart::numbers::normalise(&self.own_number);
-        let foreign = line.own_account.as_deref().filter(|n| crate::chart::numbers::normalise(n) != own);
-        match foreign {
+        match payment.own_account().filter(|n| crate::chart::numbers::normalise(n) != own) {
             Some(number) => format!(
                 "the bank booked it to {number}, which is not a virtual account number given out here, and no rule matches"
             ),
@@ -237,14 +327,37 @@ impl Placer {
         }
     }
 
-    fn wait(&self, line: &NewLine, why: String) -> Decision {
+    fn wait(&self, amount: i64, why: String) -> Decision {
         Decision {
             evidence: Evidence::None,
             rule: None,
             matched: Vec::new(),
             sentence: why,
-            shares: vec![(self.suspense, -line.amount)],
+            shares: vec![(self.suspense, -amount)],
             suspense: true,
         }
+    }
+}
+
+/// The signed amounts of a line's payments, when each has one and they sum to the line.
+fn amounts_that_add_up(line: &NewLine) -> Option<Vec<i64>> {
+    let sign = |d: &Detail| match d.direction {
+        Some(Direction::Debit) => -1,
+        Some(Direction::Credit) => 1,
+        None => line.amount.signum(),
+    };
+    let amounts: Vec<i64> = line.details.iter().map(|d| d.amount.map(|a| sign(d) * a.0)).collect::<Option<_>>()?;
+    let sum: i128 = amounts.iter().map(|a| i128::from(*a)).sum();
+    (sum == i128::from(line.amount)).then_some(amounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_one_account_are_one_posting() {
+        let shares = [(AccountId(1), 5), (AccountId(2), 7), (AccountId(1), -5), (AccountId(2), 1)];
+        assert_eq!(merged(&shares), [(AccountId(2), 8)]);
     }
 }

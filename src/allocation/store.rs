@@ -1,6 +1,6 @@
 //! The SQL of routes and rules.
 
-use super::place::{Decision, Leaf, Placer};
+use super::place::{Decision, Leaf, Placement, Placer};
 use super::rules::{Rule, RuleFile, RuleSet};
 use crate::db::bulk::{self, Bulk, Cells, Moment};
 use crate::db::schema::{accounts, entries, masters, postings, routes, rules as rules_table, sub_accounts};
@@ -14,7 +14,7 @@ use diesel::prelude::{
 };
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Routes per page of a proof.
 const KEYS: i64 = 4_000;
@@ -26,6 +26,8 @@ const KEYS: i64 = 4_000;
 pub struct RouteRow {
     pub line: String,
     pub seq: i64,
+    pub detail: Option<i64>,
+    pub amount: i64,
     pub entry: i64,
     pub evidence: String,
     pub rule: Option<String>,
@@ -88,8 +90,24 @@ pub struct Waiting {
 pub(super) struct NewRoute {
     pub(super) line: String,
     pub(super) seq: i64,
+    pub(super) detail: Option<i64>,
+    pub(super) amount: i64,
     pub(super) entry: i64,
     pub(super) decision: Decision,
+}
+
+impl NewRoute {
+    /// The routes that an entry carried out for a line, from `seq` on.
+    pub(super) fn of(line: &str, seq: i64, entry: i64, placements: Vec<Placement>) -> impl Iterator<Item = NewRoute> {
+        placements.into_iter().zip(seq..).map(move |(p, seq)| NewRoute {
+            line: line.to_owned(),
+            seq,
+            detail: p.detail,
+            amount: p.amount,
+            entry,
+            decision: p.decision,
+        })
+    }
 }
 
 /// The newest version of each rule that is in force, in the order in which they are tried.
@@ -195,6 +213,8 @@ impl Bulk for StoredRoute<'_> {
     const COLUMNS: &'static [&'static str] = &[
         "line",
         "seq",
+        "detail",
+        "amount",
         "entry",
         "evidence",
         "rule",
@@ -211,6 +231,8 @@ impl Bulk for StoredRoute<'_> {
         let decision = &self.new.decision;
         c.text(&self.new.line)?;
         c.int(&self.new.seq)?;
+        c.maybe_int(&self.new.detail)?;
+        c.int(&self.new.amount)?;
         c.int(&self.new.entry)?;
         c.text(decision.evidence.as_str())?;
         c.maybe_text(decision.rule.as_ref().map(|(code, _)| code.as_str()))?;
@@ -259,13 +281,21 @@ pub(super) fn opening_left(conn: &mut Conn, master: &str, suspense: i64) -> Resu
     Ok((amounts.iter().sum(), i64::try_from(numbers.len()).unwrap_or(i64::MAX)))
 }
 
+/// The condition that no newer route replaces route `r`.
+const IN_FORCE: &str = "NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq \
+     AND (n.detail IS NULL OR r.detail IS NULL OR n.detail = r.detail))";
+
 /// The lines that wait in suspense, largest amount first within each master.
 pub(super) fn waiting_lines(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
-    let sql = "SELECT l.id AS line, m.code AS master, m.currency AS currency, l.booked_on AS booked_on, l.amount AS minor, \
-               l.counterparty_name AS counterparty, l.remittance AS remittance, r.sentence AS why \
-               FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
-               WHERE r.suspense AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq) \
-               AND ($1 IS NULL OR m.code = $1) ORDER BY m.code, abs(l.amount) DESC, l.id";
+    let sql = format!(
+        "SELECT CASE WHEN r.detail IS NULL THEN l.id ELSE l.id || '/' || (r.detail + 1) END AS line, m.code AS master, \
+         m.currency AS currency, l.booked_on AS booked_on, r.amount AS minor, r.sentence AS why, \
+         CASE WHEN r.detail IS NULL THEN l.counterparty_name ELSE d.counterparty_name END AS counterparty, \
+         CASE WHEN r.detail IS NULL THEN l.remittance ELSE d.remittance END AS remittance \
+         FROM routes r JOIN lines l ON l.id = r.line JOIN masters m ON m.id = l.master \
+         LEFT JOIN line_details d ON d.line = r.line AND d.place = r.detail \
+         WHERE r.suspense AND {IN_FORCE} AND ($1 IS NULL OR m.code = $1) ORDER BY m.code, abs(r.amount) DESC, l.id, r.detail"
+    );
     sql_query(sql).bind::<Nullable<Text>, _>(master).load(conn).map_err(broken)
 }
 
@@ -283,7 +313,8 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
         (
             "I8",
             "SELECT 'line ' || l.id || ' is posted, but has no route' AS what FROM lines l \
-                LEFT JOIN routes r ON r.line = l.id AND r.seq = 0 WHERE l.posting = 'posted' AND r.line IS NULL LIMIT 100",
+                LEFT JOIN routes r ON r.line = l.id AND r.seq = 0 WHERE l.posting = 'posted' AND r.line IS NULL LIMIT 100"
+                .to_owned(),
         ),
         (
             "I6",
@@ -291,32 +322,36 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
                 FROM routes r LEFT JOIN lines l ON l.id = r.line LEFT JOIN masters m ON m.id = l.master \
                 LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry LEFT JOIN entries e ON e.number = r.entry \
                 WHERE r.seq = 0 AND (p.amount IS NULL OR e.number IS NULL OR p.amount <> l.amount OR l.posting <> 'posted' \
-                OR e.booked_on <> l.booked_on OR e.valued_on <> l.valued_on) LIMIT 100",
+                OR e.booked_on <> l.booked_on OR e.valued_on <> l.valued_on) LIMIT 100"
+                .to_owned(),
         ),
         (
             "I10",
             "SELECT 'route ' || r.seq || ' of line ' || r.line || ' was not decided as entry ' || r.entry || ' says' AS what \
                 FROM routes r LEFT JOIN entries e ON e.number = r.entry LEFT JOIN seals s ON s.number = e.seal \
                 WHERE s.number IS NULL OR e.actor <> r.decided_by OR s.recorded_at <> r.decided_at OR (r.seq > 0 \
-                AND NOT EXISTS (SELECT 1 FROM routes b WHERE b.line = r.line AND b.seq = r.seq - 1)) LIMIT 100",
+                AND NOT EXISTS (SELECT 1 FROM routes b WHERE b.line = r.line AND b.seq = r.seq - 1)) LIMIT 100"
+                .to_owned(),
         ),
         (
             "I6",
             "SELECT 'entry ' || e.number || ' posts on a master without a line' AS what \
                 FROM masters m JOIN postings p ON p.account = m.account JOIN entries e ON e.number = p.entry \
                 LEFT JOIN routes r ON e.cause_type = 'line' AND r.line = e.cause_id AND r.seq = 0 AND r.entry = e.number \
-                WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100",
+                WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100"
+                .to_owned(),
         ),
         (
             "I8",
-            "SELECT 'the suspense of ' || m.code || ' is ' || (b.debits - b.credits) || ', but its waiting lines sum to ' || \
-                COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line WHERE l.master = m.id AND r.suspense \
-                AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) || ' (and its opening)' AS what \
-                FROM masters m JOIN balances b ON b.account = m.suspense \
-                WHERE b.debits - b.credits <> COALESCE((SELECT CAST(SUM(-l.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line \
-                WHERE l.master = m.id AND r.suspense AND NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq)), 0) \
-                + COALESCE((SELECT CAST(SUM(p.amount) AS BIGINT) FROM entries e JOIN postings p ON p.entry = e.number AND p.account = m.suspense \
-                WHERE e.cause_type = 'opening' AND e.cause_id = m.id), 0) LIMIT 100",
+            format!(
+                "SELECT 'the suspense of ' || m.code || ' is ' || (b.debits - b.credits) || ', but what waits in it sums to ' \
+                || x.waiting AS what FROM masters m JOIN balances b ON b.account = m.suspense JOIN (SELECT o.id AS master, \
+                COALESCE((SELECT CAST(SUM(-r.amount) AS BIGINT) FROM routes r JOIN lines l ON l.id = r.line \
+                WHERE l.master = o.id AND r.suspense AND {IN_FORCE}), 0) \
+                + COALESCE((SELECT CAST(SUM(p.amount) AS BIGINT) FROM entries e JOIN postings p ON p.entry = e.number \
+                AND p.account = o.suspense WHERE e.cause_type = 'opening' AND e.cause_id = o.id), 0) AS waiting FROM masters o) x \
+                ON x.master = m.id WHERE b.debits - b.credits <> x.waiting LIMIT 100"
+            ),
         ),
     ];
     for (invariant, sql) in queries {
@@ -338,23 +373,76 @@ fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, S
     // The routes of the last line may go on beyond the page.
     page.retain(|r| r.line != last);
     page.extend(routes_of(conn, &last)?);
-    let numbers: Vec<i64> = page.iter().map(|r| r.entry).collect();
-    let legs = postings::table.filter(postings::entry.eq_any(numbers));
+    let numbers: HashSet<i64> = page.iter().map(|r| r.entry).collect();
+    let legs = postings::table.inner_join(accounts::table.on(accounts::id.eq(postings::account)));
+    // The master itself is proved apart.
+    let legs = legs.filter(postings::entry.eq_any(numbers)).filter(accounts::kind.ne("master"));
     let legs: Vec<(i64, i64, i64)> =
         legs.select((postings::entry, postings::account, postings::amount)).load(conn).map_err(broken)?;
-    let legs: HashSet<(i64, i64, i64)> = legs.into_iter().collect();
-    for route in page {
-        let posted = route.shares().is_ok_and(|shares| {
-            !shares.is_empty()
-                && shares.iter().all(|(account, amount)| legs.contains(&(route.entry, account.0, *amount)))
-        });
-        if !posted {
-            let what = format!(
-                "route {} of line {} has shares that entry {} does not post",
-                route.seq, route.line, route.entry
-            );
-            found.push(("I8", what));
+    let mut posted: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for (entry, account, amount) in legs {
+        *posted.entry((entry, account)).or_default() += amount;
+    }
+    let suspenses: Vec<i64> = masters::table.select(masters::suspense).load(conn).map_err(broken)?;
+    for of_line in page.chunk_by(|a, b| a.line == b.line) {
+        let line = of_line.first().map_or("", |r| r.line.as_str());
+        let mut decided: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+        let mut force = InForce::default();
+        for route in of_line {
+            let shares = route.shares().unwrap_or_default();
+            let given: i128 = shares.iter().map(|(_, amount)| i128::from(*amount)).sum();
+            let waits = shares.iter().any(|(account, _)| suspenses.contains(&account.0));
+            if given != -i128::from(route.amount) || waits != route.suspense {
+                found.push(("I8", format!("route {} of line {line} does not say what its shares are", route.seq)));
+            }
+            let replaced = force.take(route);
+            let back = replaced
+                .iter()
+                .flat_map(|r| r.shares().unwrap_or_default())
+                .map(|(account, amount)| (account, -amount));
+            for (account, amount) in route.shares().unwrap_or_default().into_iter().chain(back) {
+                *decided.entry((route.entry, account.0)).or_default() += amount;
+            }
+        }
+        let places: Vec<Option<i64>> = force.0.keys().copied().collect();
+        if places != [None] && !places.iter().zip(0i64..).all(|(place, n)| *place == Some(n)) {
+            found.push(("I8", format!("line {line} is placed for some of its payments only")));
+        }
+        let entries: BTreeSet<i64> = of_line.iter().map(|r| r.entry).collect();
+        for entry in entries {
+            let of_entry = |all: &BTreeMap<(i64, i64), i64>| -> Vec<((i64, i64), i64)> {
+                let range = all.range((entry, i64::MIN)..=(entry, i64::MAX));
+                range.map(|(key, amount)| (*key, *amount)).filter(|(_, amount)| *amount != 0).collect()
+            };
+            if of_entry(&decided) != of_entry(&posted) {
+                found.push(("I8", format!("the routes of line {line} have shares that entry {entry} does not post")));
+            }
         }
     }
     Ok(Some(last))
+}
+
+/// The routes of one line that no newer one replaces.
+#[derive(Debug, Default)]
+struct InForce<'a>(BTreeMap<Option<i64>, &'a RouteRow>);
+
+impl<'a> InForce<'a> {
+    /// Puts the next route in force; gives those that it replaces.
+    fn take(&mut self, newer: &'a RouteRow) -> Vec<&'a RouteRow> {
+        let replaced = match newer.detail {
+            None => std::mem::take(&mut self.0).into_values().collect(),
+            Some(_) => [self.0.remove(&None), self.0.remove(&newer.detail)].into_iter().flatten().collect(),
+        };
+        self.0.insert(newer.detail, newer);
+        replaced
+    }
+}
+
+/// The routes of one line that are in force, by payment; `routes` are all of it, oldest first.
+pub fn in_force(routes: &[RouteRow]) -> Vec<&RouteRow> {
+    let mut force = InForce::default();
+    for route in routes {
+        force.take(route);
+    }
+    force.0.into_values().collect()
 }

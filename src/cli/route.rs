@@ -53,6 +53,7 @@ fn show(context: &Context, line: &str) -> Result<()> {
     }
     let db = context.open_to_read()?;
     let routes = db.read(|conn| {
+        let line = line.split('/').next().unwrap_or(line);
         crate::statements::line(conn, line)?;
         allocation::routes_of(conn, line)
     })?;
@@ -61,7 +62,7 @@ fn show(context: &Context, line: &str) -> Result<()> {
             .iter()
             .map(|r| {
                 json!({
-                    "seq": r.seq, "entry": r.entry, "evidence": r.evidence, "rule": r.rule, "version": r.version,
+                    "seq": r.seq, "payment": r.detail.map(|d| d + 1), "entry": r.entry, "evidence": r.evidence, "rule": r.rule, "version": r.version,
                     "matched": serde_json::from_str::<Value>(&r.matched).unwrap_or_default(), "why": r.sentence, "suspense": r.suspense,
                     "decided_by": r.decided_by, "decided_at": crate::time::rfc3339(crate::time::from_stored(r.decided_at)),
                 })
@@ -69,12 +70,16 @@ fn show(context: &Context, line: &str) -> Result<()> {
             .collect();
         return print_json(&json!({ "line": line, "routes": all }));
     }
-    let mut shown = table(&[">entry", "evidence", "decided by", "~why"]);
+    let mut shown = table(&[">entry", ">payment", "evidence", "decided by", "~why"]);
     for r in routes {
-        shown.add_row([r.entry.to_string(), r.evidence, r.decided_by, r.sentence]);
+        shown.add_row([r.entry.to_string(), payment(&r), r.evidence, r.decided_by, r.sentence]);
     }
     say!("{shown}");
     Ok(())
+}
+
+fn payment(route: &allocation::RouteRow) -> String {
+    route.detail.map_or_else(|| "all".to_owned(), |d| (d + 1).to_string())
 }
 
 fn waiting(context: &Context, master: Option<&str>) -> Result<()> {

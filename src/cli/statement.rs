@@ -384,15 +384,18 @@ fn lines_json(conn: &mut Conn, statement: &StatementRow) -> Result<Vec<Value>> {
         crate::ledger::accounts(conn)?.into_iter().map(|a| (a.id, a.code)).collect();
     let mut all = Vec::new();
     for line in statements::lines_of(conn, &statement.id)? {
-        let newest = allocation::routes_of(conn, &line.id)?.pop();
-        let shares = newest.as_ref().map(allocation::RouteRow::shares).transpose()?.unwrap_or_default();
-        let to: Vec<String> =
+        let routes = allocation::routes_of(conn, &line.id)?;
+        let in_force = allocation::in_force(&routes);
+        let shares: Vec<_> = in_force.iter().map(|r| r.shares()).collect::<Result<Vec<_>>>()?.concat();
+        let mut to: Vec<String> =
             shares.iter().map(|(account, _)| codes.get(&account.0).cloned().unwrap_or_default()).collect();
+        to.dedup();
+        let why: Vec<&str> = in_force.iter().map(|r| r.sentence.as_str()).collect();
         all.push(json!({
             "id": line.id, "booked_on": line.booked_on, "valued_on": line.valued_on, "amount": amount(Some(line.amount), currency),
             "reversal": line.reversal, "posting": line.posting, "bank_ref": line.bank_ref, "end_to_end_id": line.end_to_end_id,
             "counterparty_name": line.counterparty_name, "remittance": line.remittance, "code": line.code, "details": line.detail_count,
-            "to": to.join(", "), "entry": newest.as_ref().map(|r| r.entry), "why": newest.as_ref().map(|r| r.sentence.clone()),
+            "to": to.join(", "), "entry": routes.last().map(|r| r.entry), "why": (!why.is_empty()).then(|| why.join("; ")),
         }));
     }
     Ok(all)

@@ -330,6 +330,8 @@ diesel::table! {
     routes (line, seq) {
         line -> Text,
         seq -> BigInt,
+        detail -> Nullable<BigInt>,
+        amount -> BigInt,
         entry -> BigInt,
         evidence -> Text,
         rule -> Nullable<Text>,

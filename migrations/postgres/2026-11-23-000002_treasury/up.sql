@@ -198,12 +198,16 @@ CREATE TABLE rules (
     PRIMARY KEY (code, version)
 );
 
--- The decision whose money a line is, with why. The newest of a line is in force; earlier ones stay.
+-- The decision whose money a line is, or one payment of it, with why. The newest is in force, earlier ones stay: one of the
+-- whole line replaces all before it, one of a payment those of the same payment and of the whole line.
 CREATE TABLE routes (
     line       TEXT COLLATE "C"    NOT NULL,
     seq        BIGINT NOT NULL,             -- from 0
+    detail     BIGINT,                      -- which of the line's payments; NULL: the line as a whole
+    amount     BIGINT NOT NULL,             -- of the line or payment, credit to us positive
     entry      BIGINT NOT NULL,             -- the journal entry that carried it out
-    evidence   TEXT COLLATE "C"    NOT NULL CONSTRAINT routes_evidence CHECK (evidence IN ('virtual_number', 'rule', 'none', 'person')),
+    evidence   TEXT COLLATE "C"    NOT NULL CONSTRAINT routes_evidence CHECK (evidence IN ('virtual_number', 'expected', 'return', 'own_transfer',
+        'rule', 'settlement', 'none', 'person', 'withdrawn')),
     rule       TEXT COLLATE "C",
     version    BIGINT,
     matched    TEXT COLLATE "C"    NOT NULL,             -- JSON: the fields that decided, and their values

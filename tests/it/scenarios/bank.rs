@@ -6,6 +6,7 @@ use super::verbs::{LINE_FLAGS, LINE_KEYS};
 use super::world::{World, Written, answer, day, list, text};
 use chrono::NaiveDate;
 use std::io::{Cursor, Read};
+use tributary::allocation::RouteRow;
 use tributary::allocation::intake::{self, TakenIn};
 use tributary::banking::write::{Camt053, Dialect, Entry, Statement, Totals, Version, mt940};
 use tributary::banking::{Balance, Detail, Direction, Status};
@@ -73,36 +74,55 @@ pub fn route(world: &mut World, step: &Step) -> Result<Outcome, String> {
     answer(placed, |_| Outcome::said(format!("placed leaf={to}")))
 }
 
-/// Where a line is, and by what.
-fn routed(world: &World, label: &str) -> Result<Outcome, String> {
-    let id = world.line(label)?;
-    let (line, route, accounts) = world
+/// Where a line is, and by what; of a batch that is placed payment by payment, where each payment is.
+pub fn routed(world: &World, label: &str) -> Result<Outcome, String> {
+    let named = world.line(label)?;
+    let (id, payment) = named.split_once('/').map_or((named.as_str(), None), |(line, n)| (line, n.parse::<i64>().ok()));
+    let (line, routes, accounts) = world
         .db
-        .read(|conn| {
-            let route = allocation::routes_of(conn, &id)?.pop();
-            Ok((statements::line(conn, &id)?, route, ledger::accounts(conn)?))
-        })
+        .read(|conn| Ok((statements::line(conn, id)?, allocation::routes_of(conn, id)?, ledger::accounts(conn)?)))
         .map_err(|e| e.to_string())?;
-    let Some(route) = route else {
-        return Ok(Outcome::said(if line.posting == "history" { "history" } else { "nothing posted" }));
+    let mut in_force = allocation::in_force(&routes);
+    in_force.retain(|r| payment.is_none_or(|n| r.detail == Some(n - 1)));
+    let route = match in_force.as_slice() {
+        [] => return Ok(Outcome::said(if line.posting == "history" { "history" } else { "nothing posted" })),
+        [route] => *route,
+        several => {
+            let parts = several.iter().map(|r| {
+                let leaf = if r.suspense { "waits".to_owned() } else { leaves(world, r, &accounts)? };
+                Ok(format!("{}={leaf}:{}", r.detail.unwrap_or(0) + 1, amount_of(r, &accounts)?))
+            });
+            return Ok(Outcome::said(format!("split {}", parts.collect::<Result<Vec<_>, String>>()?.join(" "))));
+        }
     };
     if route.suspense {
         return Ok(Outcome::said(format!("waits why=\"{}\"", world.named(&route.sentence))));
     }
+    let leaf = leaves(world, route, &accounts)?;
+    let by = match (&route.rule, route.version) {
+        (Some(rule), Some(version)) => format!("rule rule={rule} version={version}"),
+        _ => route.evidence.clone(),
+    };
+    Ok(Outcome::said(format!("routed leaf={leaf} by={by}")))
+}
+
+/// The leaf of a route, or its leaves with what each has of it.
+fn leaves(world: &World, route: &RouteRow, accounts: &[AccountRow]) -> Result<String, String> {
     let mut shares = Vec::new();
     for (account, amount) in route.shares().map_err(|e| e.to_string())? {
         let on = accounts.iter().find(|a| a.id == account.0).ok_or("a share without an account")?;
         shares.push((world.named(&on.code), text(-amount, on)));
     }
-    let leaf = match shares.as_slice() {
+    Ok(match shares.as_slice() {
         [(leaf, _)] => leaf.clone(),
         several => several.iter().map(|(leaf, amount)| format!("{leaf}:{amount}")).collect::<Vec<_>>().join(","),
-    };
-    let by = match (&route.rule, route.version) {
-        (Some(rule), Some(version)) => format!("rule rule={rule} version={version}"),
-        _ => route.evidence,
-    };
-    Ok(Outcome::said(format!("routed leaf={leaf} by={by}")))
+    })
+}
+
+fn amount_of(route: &RouteRow, accounts: &[AccountRow]) -> Result<String, String> {
+    let shares = route.shares().map_err(|e| e.to_string())?;
+    let first = shares.first().and_then(|(account, _)| accounts.iter().find(|a| a.id == account.0));
+    first.map(|on| text(route.amount, on)).ok_or_else(|| "a route of nothing".to_owned())
 }
 
 /// Writes a statement down under its name, as the bank would.
@@ -201,7 +221,7 @@ fn entry(world: &World, words: &Words, currency: Currency, on: NaiveDate, swift:
         counterparty_name: get("from").or(get("to")),
         counterparty_account: get("account"),
         ultimate_name: get("ultimate"),
-        creditor_reference: get("creditor-ref"),
+        creditor_reference: get("creditor-ref").map(|r| reference(world, &r)).transpose()?,
         remittance: get("text"),
         return_reason: get("return"),
         charges: get("charges").map(|c| Minor::parse(&c, currency)).transpose().map_err(|e| e.to_string())?,
@@ -242,16 +262,24 @@ fn entry(world: &World, words: &Words, currency: Currency, on: NaiveDate, swift:
     })
 }
 
+/// A creditor reference as it is, or (`va:tiktok`) the virtual account number of a leaf in its place.
+fn reference(world: &World, text: &str) -> Result<String, String> {
+    match text.strip_prefix("va:") {
+        None => Ok(text.to_owned()),
+        Some(leaf) => number_of(world, leaf),
+    }
+}
+
+fn number_of(world: &World, leaf: &str) -> Result<String, String> {
+    let Some(code) = world.leaves.get(leaf) else { return Ok(leaf.to_owned()) };
+    let found = world.db.read(|conn| chart::sub_account(conn, code)).map_err(|e| e.to_string())?;
+    found.virtual_number.ok_or_else(|| format!("{leaf} has no virtual account number"))
+}
+
 /// The bank writes the virtual account number of a leaf into the field that is its own; a number that is no name goes there
 /// as it is.
 fn fill_in(world: &World, detail: &mut Detail, va: &str) -> Result<(), String> {
-    let number = match world.leaves.get(va) {
-        None => va.to_owned(),
-        Some(code) => {
-            let leaf = world.db.read(|conn| chart::sub_account(conn, code)).map_err(|e| e.to_string())?;
-            leaf.virtual_number.ok_or_else(|| format!("{va} has no virtual account number"))?
-        }
-    };
+    let number = number_of(world, va)?;
     if number.starts_with("RF") {
         detail.creditor_reference = Some(number);
     } else {

@@ -136,6 +136,9 @@ impl World {
     pub fn line(&self, name: &str) -> Result<String, String> {
         // What an opening left in suspense has a name of its own.
         let opening = name.starts_with("opening:").then(|| name.to_owned());
+        if let Some((line, payment)) = name.split_once('/') {
+            return Ok(format!("{}/{payment}", self.line(line)?));
+        }
         let named = self.lines.get(name).cloned().or(opening);
         named.ok_or_else(|| {
             format!("there is no line {name}: the statement that tells of it first names it with label=")
