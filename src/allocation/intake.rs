@@ -7,22 +7,23 @@
 //!
 //! A crash at any point loses nothing: the next attempt, by this or another process, goes on at the cursor.
 
-use super::place::{Placement, Placer, merged};
-use super::store::{self, NewRoute};
 use crate::banking::{Event, Reader, Severity, Status};
 use crate::db::jobs::{self, Job, Owner};
-use crate::db::{Db, Tx, Who};
+use crate::db::{Db, Who};
 use crate::error::{Error, Result};
-use crate::ledger::{self, Basis, Cause, NewEntry, NewPosting};
 use crate::statements::identity::Incoming;
-use crate::statements::survey::{Survey, survey};
-use crate::statements::{self, FileRow, NewLine, Placed, Refusal, Remark, StatementRow};
+use crate::statements::survey::{self, Survey};
+use crate::statements::{self, FileRow, NewLine, Refusal, Remark, StatementRow};
 use crate::time::Clock as _;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod slice;
+
+use slice::Slice;
 
 /// The kind of job that posts the lines of a file.
 const JOB: &str = "statement.post";
@@ -88,6 +89,28 @@ pub fn take_in(
     })
 }
 
+/// A person accepts a statement that waits: it is posted, and what only the one that it restates has told is taken back.
+pub fn accept_waiting(
+    db: &Db,
+    who: &Arc<Who>,
+    statement: &str,
+    reason: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<StatementRow> {
+    let (id, reason, owner) = (statement.to_owned(), reason.to_owned(), worker());
+    let row = {
+        let owner = owner.clone();
+        db.write("statement.decide", who, move |tx| {
+            let row = statements::accept_waiting(tx, &id, &reason)?;
+            jobs::add(tx, JOB, &row.file, &to_json(&Cursor { statement: row.place, line: 0 })?)?;
+            jobs::lease(tx, JOB, &row.file, &owner)?.map_or_else(|| Err(elsewhere()), |job| Ok((row, job)))
+        })?
+    };
+    let (row, job) = row;
+    post_through(db, who, job, &owner, progress)?;
+    db.read(|conn| statements::statement(conn, &row.id))
+}
+
 /// Goes on with files whose posting a crash has interrupted; those that another process works on are left to it. Gives how
 /// many lines were posted.
 pub fn resume(db: &Db, who: &Arc<Who>, progress: &mut dyn FnMut(u64, u64)) -> Result<u64> {
@@ -120,7 +143,7 @@ fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, owner: &Owner) -> Result<Opti
         let what = format!("{} changed while it was read; import it again when it is complete", file.name);
         return Err(Error::Conflict(what));
     }
-    let survey: Arc<Survey> = Arc::new(survey(statements::stored_bytes(db, &file.id)));
+    let survey: Arc<Survey> = Arc::new(survey::survey(statements::stored_bytes(db, &file.id)));
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {
         let remarks: Vec<Remark> = survey.problems.iter().map(Remark::from).collect();
@@ -264,24 +287,25 @@ impl Run<'_> {
         if !overlap.stored.is_empty() {
             // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
             let mut incoming: Vec<Incoming> = Vec::new();
-            for line in booked_lines(self.db, &row.file, row.place, from) {
+            for line in told_lines(self.db, &row.file, row.place, from) {
                 let line = line?;
-                let NewLine { booked_on: day, amount, identity, .. } = statements::new_line(row, &line)?;
-                incoming.push(Incoming { place: line.position, day, amount, identity });
+                if line.status == Status::Booked {
+                    incoming.push(statements::incoming(&statements::new_line(row, &line)?, line.position));
+                }
             }
             known = statements::known_places(&overlap, &incoming);
         }
-        let mut lines = booked_lines(self.db, &row.file, row.place, from).peekable();
+        let mut lines = told_lines(self.db, &row.file, row.place, from).peekable();
         let before = self.new;
         loop {
-            let mut slice =
-                Slice { row: row.clone(), expected_lines: overlap.line_count, new: Vec::new(), again: Vec::new() };
+            let mut slice = Slice::new(row.clone(), overlap.line_count);
             let mut after = Cursor { statement: row.place, line: u64::MAX };
             for line in lines.by_ref().take(self.slice) {
                 let line = line?;
                 after.line = line.position + 1;
                 let new = statements::new_line(row, &line)?;
                 match known.remove(&line.position) {
+                    _ if line.status != Status::Booked => slice.pending.push(new),
                     Some(id) => slice.again.push((new, id)),
                     None => slice.new.push(new),
                 }
@@ -290,7 +314,7 @@ impl Run<'_> {
             if last {
                 after = next.map_or(after, |statement| Cursor { statement, line: 0 });
             }
-            let (new, again) = (slice.new.len(), slice.again.len());
+            let (new, again) = slice.counts();
             let ended = last.then_some(self.new - before + new as u64);
             self.commit(slice, after, ended, last && next.is_none())?;
             overlap.line_count += i64::try_from(new).unwrap_or(0);
@@ -306,7 +330,7 @@ impl Run<'_> {
 
     /// `ended`: how many lines of the statement were new, when this slice is its last.
     fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<()> {
-        let count = slice.new.len() + slice.again.len();
+        let count = slice.len();
         let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
         let from = std::mem::replace(&mut self.cursor, after.clone());
         let begin = Instant::now();
@@ -318,10 +342,7 @@ impl Run<'_> {
                 jobs::advance(tx, &job, &owner, &from, &after)?
             }
             slice.post(tx)?;
-            if let Some(new) = ended {
-                statements::finish_statement(tx, &slice.row, i64::try_from(new).unwrap_or(0))?;
-            }
-            Ok(())
+            ended.map_or(Ok(()), |new| slice::finish(tx, &slice.row, i64::try_from(new).unwrap_or(0)))
         })?;
         // Towards slices of the right length, without jumping after one odd measurement.
         if count == self.slice {
@@ -331,89 +352,6 @@ impl Run<'_> {
                 usize::try_from(fitting).unwrap_or(FIRST_SLICE).clamp(self.slice / 2, self.slice * 2).clamp(100, 4_000);
         }
         Ok(())
-    }
-}
-
-/// Lines that are posted in one commit.
-struct Slice {
-    row: StatementRow,
-    expected_lines: i64,
-    new: Vec<NewLine>,
-    again: Vec<(NewLine, String)>,
-}
-
-impl Slice {
-    fn post(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let Some(master) = self.row.master.as_deref() else {
-            return Err(Error::Broken(format!("{} has no master", self.row.id)));
-        };
-        let placer = super::placer(tx.conn(), master)?;
-        let mut stored = Vec::with_capacity(self.new.len());
-        let mut entries = Vec::with_capacity(self.new.len());
-        let mut decisions = Vec::with_capacity(self.new.len());
-        for line in &self.new {
-            let id = tx.id("ln");
-            let posting = match line {
-                l if l.amount == 0 => "none",
-                l if l.booked_on < placer.cut_over_on => "history",
-                _ => "posted",
-            };
-            if posting == "posted" {
-                let placements = placer.place(line);
-                entries.push(entry(&placer, &id, line, &placements));
-                decisions.push((id.clone(), placements));
-            }
-            stored.push((line.clone(), Placed { id, posting }));
-        }
-        let posted = ledger::post_in(tx, &entries)?;
-        let mut routes = Vec::with_capacity(decisions.len());
-        for ((line, placements), posted) in decisions.into_iter().zip(posted) {
-            let posted = posted.map_err(|no| no.within(format!("line {line}")))?;
-            routes.extend(NewRoute::of(&line, 0, posted.number, placements));
-        }
-        if entries.is_empty() && !(stored.is_empty() && self.again.is_empty()) {
-            // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
-            // whether it was kept when its answer is lost.
-            statements::tell_of_lines(tx, &self.row.id, stored.len(), self.again.len());
-        }
-        statements::insert_lines(tx, master, self.expected_lines, &stored, &self.again)?;
-        store::insert_routes(tx, &routes)
-    }
-}
-
-/// What the bank has done, as an entry: the master on one side, the shares on the other.
-fn entry(placer: &Placer, id: &str, line: &NewLine, placements: &[Placement]) -> NewEntry {
-    let kind = match line {
-        l if l.reversal => "bank_reversal",
-        l if l.return_reason.is_some() => "return",
-        l if l.amount > 0 => "inflow",
-        _ => "outflow",
-    };
-    let how = match placements {
-        [Placement { decision, .. }] => decision.how(),
-        parts => {
-            let waiting = parts.iter().filter(|p| p.decision.suspense).count();
-            let placed = parts.len() - waiting;
-            match waiting {
-                0 => format!("placed payment by payment, {placed} of them"),
-                _ => format!("placed payment by payment, {placed} of them; {waiting} wait in suspense"),
-            }
-        }
-    };
-    let master = NewPosting { account: placer.account, amount: line.amount };
-    let shares = merged(placements.iter().flat_map(|p| &p.decision.shares));
-    let shares = shares.into_iter().map(|(account, amount)| NewPosting { account, amount });
-    NewEntry {
-        kind: kind.to_owned(),
-        basis: Basis::Fact,
-        description: format!("{kind} {how}"),
-        booked_on: line.booked_on,
-        valued_on: line.valued_on,
-        cause: Cause::new("line", id),
-        postings: std::iter::once(master).chain(shares).collect(),
-        holds: Vec::new(),
-        reverses: None,
-        metadata: None,
     }
 }
 
@@ -434,7 +372,9 @@ pub struct Difference {
 pub fn difference(db: &Db, later: &StatementRow, earlier: &str) -> Result<Vec<Difference>> {
     let earlier = db.read(|conn| statements::statement(conn, earlier))?;
     let lines_of = |row: &StatementRow| -> Result<Vec<NewLine>> {
-        booked_lines(db, &row.file, row.place, 0).map(|line| statements::new_line(row, &*line?)).collect()
+        let told = told_lines(db, &row.file, row.place, 0);
+        let booked = told.filter(|line| line.as_ref().is_ok_and(|l| l.status == Status::Booked) || line.is_err());
+        booked.map(|line| statements::new_line(row, &*line?)).collect()
     };
     let mut left: HashMap<statements::identity::Identity, Vec<NewLine>> = HashMap::new();
     for line in lines_of(&earlier)? {
@@ -457,9 +397,9 @@ fn told(sign: char, line: &NewLine) -> Difference {
     Difference { sign, day: line.booked_on, amount: line.amount, text: texts.join(", ") }
 }
 
-/// The booked lines of one statement of a stored file, from a position on. The statement was read to its end when it was
+/// The booked and pending lines of one statement of a stored file, from a position on. The statement was read to its end when it was
 /// accepted, so anything but reaching its end again is a fault, and never the end of its lines.
-fn booked_lines<'a>(
+fn told_lines<'a>(
     db: &'a Db,
     file: &str,
     place: i64,
@@ -474,7 +414,9 @@ fn booked_lines<'a>(
             match events.next() {
                 Some(Event::Begin(_)) => at = Some(at.map_or(0, |n: usize| n + 1)),
                 Some(Event::Line(line)) if at == Some(place) => {
-                    if line.status == Status::Booked && line.position >= from {
+                    let counts = matches!(line.status, Status::Booked | Status::Pending);
+                    // One that is announced for no day at all cannot be shown or waited for.
+                    if counts && survey::days(&line).is_some() && line.position >= from {
                         return Some(Ok(line));
                     }
                 }

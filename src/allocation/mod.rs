@@ -13,6 +13,7 @@ use crate::statements;
 use std::fmt;
 
 pub mod check;
+pub mod holds;
 pub mod intake;
 pub mod place;
 pub mod rules;
@@ -237,6 +238,15 @@ fn move_line(
     }
     let waited = replaced.iter().all(|r| r.suspense);
     let seq = newest.seq + 1;
+    let [_, suspense, in_transit] = store::accounts_of(tx.conn(), &line.master)?;
+    // What is unconfirmed is held wherever it goes.
+    let mut held = Vec::new();
+    if line.unconfirmed {
+        let exempt = [suspense, in_transit];
+        held.extend(replaced.iter().flat_map(|r| holds::of_route(r, exempt)).map(|h| holds::released(&h)));
+        let placed = holds::of_placements(&line.id, seq, &placements, exempt);
+        held.extend(placed.iter().map(|h| holds::moved(h, ledger::HoldKind::Placed)));
+    }
     let posted = ledger::post_one(
         tx,
         NewEntry {
@@ -249,7 +259,7 @@ fn move_line(
             valued_on: line.valued_on,
             cause: Cause { kind: "route".to_owned(), id: line.id.clone(), seq },
             postings: shares.into_iter().map(|(account, amount)| NewPosting { account, amount }).collect(),
-            holds: Vec::new(),
+            holds: held,
             reverses: None,
             metadata: Some(serde_json::json!({ "line": line.id, "supersedes": newest.entry }).to_string()),
         },
@@ -260,6 +270,52 @@ fn move_line(
     let routes: Vec<NewRoute> = NewRoute::of(&line.id, seq, posted.number, placements).collect();
     store::insert_routes(tx, &routes)?;
     Ok(posted)
+}
+
+/// Takes back what a line posted, because the bank has taken the line back: a linked entry on the open period's day with the
+/// line's own value date. Whose share it was is not asked again: a fact may leave a leaf below its floor.
+fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
+    let routes = store::routes_of(tx.conn(), &line.id)?;
+    if let Some(newest) = routes.last().filter(|_| line.posting == "posted") {
+        let [account, suspense, in_transit] = store::accounts_of(tx.conn(), &line.master)?;
+        let in_force = store::in_force(&routes);
+        let mut shares = vec![(account, -line.amount)];
+        for route in &in_force {
+            shares.extend(route.shares()?.into_iter().map(|(account, amount)| (account, -amount)));
+        }
+        let held =
+            in_force.iter().filter(|_| line.unconfirmed).flat_map(|r| holds::of_route(r, [suspense, in_transit]));
+        let entry = NewEntry {
+            kind: "withdrawal".to_owned(),
+            basis: Basis::Fact,
+            description: format!("Line {} taken back: {why}", line.id),
+            booked_on: crate::time::day_of(tx.now()),
+            valued_on: line.valued_on,
+            cause: Cause::new("withdrawal", &line.id),
+            postings: place::merged(&shares)
+                .into_iter()
+                .map(|(account, amount)| NewPosting { account, amount })
+                .collect(),
+            holds: held.map(|h| holds::released(&h)).collect(),
+            reverses: None,
+            metadata: Some(serde_json::json!({ "line": line.id, "takes_back": newest.entry }).to_string()),
+        };
+        let posted = ledger::post_one(tx, entry)?;
+        let decision = place::Decision {
+            evidence: place::Evidence::Withdrawn,
+            rule: None,
+            matched: Vec::new(),
+            sentence: why.to_owned(),
+            shares: Vec::new(),
+            suspense: false,
+        };
+        let gone = vec![place::Placement { detail: None, amount: 0, decision }];
+        store::insert_routes(tx, &NewRoute::of(&line.id, newest.seq + 1, posted.number, gone).collect::<Vec<_>>())?;
+    }
+    statements::withdraw(tx, &line.id)?;
+    let after = serde_json::json!({ "posting": "withdrawn", "why": why });
+    tx.event("line.withdrawn", &line.id, None, Some(after.to_string()));
+    Ok(())
 }
 
 /// What waits in suspense and why: lines, the largest amount of each master first, then what openings left over.

@@ -18,6 +18,8 @@ pub enum Evidence {
     None,
     /// A person.
     Person,
+    /// What the line posted was taken back.
+    Withdrawn,
 }
 
 impl Evidence {
@@ -28,6 +30,7 @@ impl Evidence {
             Evidence::Rule => "rule",
             Evidence::None => "none",
             Evidence::Person => "person",
+            Evidence::Withdrawn => "withdrawn",
         }
     }
 }
@@ -58,6 +61,7 @@ impl Decision {
             (Evidence::Rule, Some((code, version))) => format!("by rule {code} v{version}"),
             (Evidence::Rule | Evidence::None, _) => "of nothing".to_owned(),
             (Evidence::Person, _) => "by a person".to_owned(),
+            (Evidence::Withdrawn, _) => "taken back".to_owned(),
         }
     }
 }
@@ -84,6 +88,8 @@ pub struct Placer {
     pub account: AccountId,
     /// Its suspense account.
     pub suspense: AccountId,
+    /// Its in-transit account.
+    pub in_transit: AccountId,
     /// Lines booked before this day are history and post nothing.
     pub cut_over_on: chrono::NaiveDate,
     /// The bank's number of the master itself, which names no leaf.

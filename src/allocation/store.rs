@@ -153,10 +153,12 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         masters::currency,
         masters::account,
         masters::suspense,
+        masters::in_transit,
         masters::account_number,
         masters::cut_over_on,
     );
-    let (code, currency, account, suspense, own_number, cut_over_on): (String, String, i64, i64, String, NaiveDate) =
+    type Row = (String, String, i64, i64, i64, String, NaiveDate);
+    let (code, currency, account, suspense, in_transit, own_number, cut_over_on): Row =
         masters::table.find(master).select(columns).first(conn).map_err(broken)?;
     let leaves = sub_accounts::table.inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)));
     let leaves = leaves.filter(sub_accounts::master.eq(master)).order(sub_accounts::code);
@@ -169,6 +171,7 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         currency: currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?,
         account: AccountId(account),
         suspense: AccountId(suspense),
+        in_transit: AccountId(in_transit),
         own_number,
         cut_over_on,
         by_number: HashMap::with_capacity(rows.len()),
@@ -187,6 +190,13 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         placer.leaves.push(Leaf { account: AccountId(account), code, closed: state == "closed" });
     }
     Ok(placer)
+}
+
+/// The ledger accounts of a master: its own, its suspense and its in-transit.
+pub(super) fn accounts_of(conn: &mut Conn, master: &str) -> Result<[AccountId; 3]> {
+    let columns = (masters::account, masters::suspense, masters::in_transit);
+    let found: (i64, i64, i64) = masters::table.find(master).select(columns).first(conn).map_err(broken)?;
+    Ok([AccountId(found.0), AccountId(found.1), AccountId(found.2)])
 }
 
 /// The account of a leaf if it belongs to this master, and the master's code.
@@ -321,8 +331,48 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
             "SELECT 'line ' || r.line || ' is not what entry ' || r.entry || ' posts on its master' AS what \
                 FROM routes r LEFT JOIN lines l ON l.id = r.line LEFT JOIN masters m ON m.id = l.master \
                 LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry LEFT JOIN entries e ON e.number = r.entry \
-                WHERE r.seq = 0 AND (p.amount IS NULL OR e.number IS NULL OR p.amount <> l.amount OR l.posting <> 'posted' \
+                WHERE r.seq = 0 AND (p.amount IS NULL OR e.number IS NULL OR p.amount <> l.amount OR l.posting NOT IN ('posted', 'withdrawn') \
                 OR e.booked_on <> l.booked_on OR e.valued_on <> l.valued_on) LIMIT 100"
+                .to_owned(),
+        ),
+        (
+            "I6",
+            "SELECT 'line ' || l.id || ' is ' || l.posting || ', and was taken back ' || COUNT(r.line) || ' times' AS what \
+                FROM lines l LEFT JOIN routes r ON r.line = l.id AND r.evidence = 'withdrawn' \
+                LEFT JOIN masters m ON m.id = l.master LEFT JOIN postings p ON p.account = m.account AND p.entry = r.entry \
+                WHERE l.posting IN ('posted', 'withdrawn') GROUP BY l.id, l.posting, l.booked_on, m.cut_over_on, l.amount \
+                HAVING COUNT(r.line) <> CASE WHEN l.posting = 'withdrawn' AND l.booked_on >= m.cut_over_on AND l.amount <> 0 \
+                THEN 1 ELSE 0 END OR COALESCE(SUM(p.amount + l.amount), 0) <> 0 LIMIT 100"
+                .to_owned(),
+        ),
+        (
+            "I8",
+            "SELECT 'route ' || r.seq || ' of line ' || r.line || ' is of a payment that the line does not have' AS what \
+                FROM routes r JOIN lines l ON l.id = r.line WHERE r.detail IS NOT NULL \
+                AND (r.detail < 0 OR r.detail >= l.detail_count OR l.detail_count < 2) LIMIT 100"
+                .to_owned(),
+        ),
+        (
+            "I8",
+            "SELECT 'line ' || l.id || ' stands in the place of ' || l.replaces || ', which was not taken back' AS what \
+                FROM lines l LEFT JOIN lines o ON o.id = l.replaces WHERE l.replaces IS NOT NULL \
+                AND (o.id IS NULL OR o.posting <> 'withdrawn' OR o.master <> l.master) LIMIT 100"
+                .to_owned(),
+        ),
+        (
+            "I8",
+            "SELECT 'line ' || l.id || ' is confirmed or not as its facets say otherwise' AS what FROM lines l \
+                JOIN statements s ON s.id = l.statement WHERE (l.facet = 'booked') <> (s.role = 'statement' OR EXISTS ( \
+                SELECT 1 FROM line_facets f WHERE f.line = l.id AND f.kind = 'booked')) \
+                OR (l.unconfirmed AND (l.facet = 'booked' OR l.posting <> 'posted' OR l.amount < 0)) LIMIT 100"
+                .to_owned(),
+        ),
+        (
+            "I8",
+            "SELECT 'the hold ' || h.hold || ' is of no unconfirmed line' AS what FROM (SELECT hold, \
+                SUM(CASE kind WHEN 'placed' THEN amount ELSE -amount END) AS remaining FROM holds WHERE hold LIKE 'unconfirmed:%' \
+                GROUP BY hold) h WHERE h.remaining <> 0 AND NOT EXISTS (SELECT 1 FROM lines l WHERE l.unconfirmed \
+                AND l.id = substr(h.hold, 13, length(l.id)) AND substr(h.hold, 13 + length(l.id), 1) = ':') LIMIT 100"
                 .to_owned(),
         ),
         (
@@ -337,7 +387,8 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
             "I6",
             "SELECT 'entry ' || e.number || ' posts on a master without a line' AS what \
                 FROM masters m JOIN postings p ON p.account = m.account JOIN entries e ON e.number = p.entry \
-                LEFT JOIN routes r ON e.cause_type = 'line' AND r.line = e.cause_id AND r.seq = 0 AND r.entry = e.number \
+                LEFT JOIN routes r ON r.line = e.cause_id AND r.entry = e.number AND ((e.cause_type = 'line' AND r.seq = 0) \
+                OR (e.cause_type = 'withdrawal' AND r.evidence = 'withdrawn')) \
                 WHERE r.line IS NULL AND NOT (e.cause_type = 'opening' AND e.cause_id = m.id) LIMIT 100"
                 .to_owned(),
         ),

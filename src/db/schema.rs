@@ -236,6 +236,7 @@ diesel::table! {
         account_number -> Nullable<Text>,
         currency -> Nullable<Text>,
         format -> Text,
+        role -> Text,
         message_id -> Nullable<Text>,
         statement_id -> Nullable<Text>,
         number -> Nullable<BigInt>,
@@ -256,6 +257,9 @@ diesel::table! {
         state -> Text,
         same_as -> Nullable<Text>,
         problems -> Text,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamp>,
+        reason -> Nullable<Text>,
     }
 }
 
@@ -286,6 +290,8 @@ diesel::table! {
         info -> Nullable<Text>,
         return_reason -> Nullable<Text>,
         detail_count -> BigInt,
+        unconfirmed -> Bool,
+        replaces -> Nullable<Text>,
     }
 }
 
@@ -295,6 +301,34 @@ diesel::table! {
         place -> BigInt,
         line -> Text,
         kind -> Text,
+    }
+}
+
+diesel::table! {
+    pending_lines (id) {
+        id -> Text,
+        master -> Text,
+        statement -> Text,
+        place -> BigInt,
+        expected_on -> Date,
+        amount -> BigInt,
+        identity -> Binary,
+        bank_ref -> Nullable<Text>,
+        end_to_end_id -> Nullable<Text>,
+        counterparty_name -> Nullable<Text>,
+        counterparty_account -> Nullable<Text>,
+        remittance -> Nullable<Text>,
+        state -> Text,
+        line -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    bank_profiles (master) {
+        master -> Text,
+        notified -> Text,
+        reports -> Text,
+        contradictions -> Text,
     }
 }
 
@@ -368,6 +402,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     lines,
     line_facets,
     line_details,
+    pending_lines,
+    bank_profiles,
     rules,
     routes,
 );

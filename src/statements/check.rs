@@ -8,7 +8,8 @@ use crate::ledger::check::Violation;
 /// Each posted statement's opening plus its stored lines is its closing; each line belongs to a statement.
 pub fn check(db: &Db) -> Result<Vec<Violation>> {
     let (wrong, orphans) = db.read(store::unsound)?;
+    let unsealed = db.read(store::unsealed)?.into_iter().map(|what| Violation::new("I2", what));
     let wrong = wrong.into_iter().map(|what| Violation::new("I9", what));
     let orphans = orphans.into_iter().map(|id| Violation::new("I6", format!("line {id} belongs to no statement")));
-    Ok(wrong.chain(orphans).collect())
+    Ok(wrong.chain(orphans).chain(unsealed).collect())
 }

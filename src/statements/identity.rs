@@ -8,7 +8,7 @@
 use crate::banking::{Detail, Line};
 use crate::db::seal::{Encoding, sha256};
 use chrono::NaiveDate;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// Digest of what a line says.
 pub type Identity = [u8; 16];
@@ -39,6 +39,36 @@ fn folded(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
 }
 
+/// By what a line may be found although its day or its text is told otherwise: digests of references, where there are any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keys {
+    /// Of the end-to-end id, which stays with a payment from its order to its return.
+    pub end_to_end: Option<u64>,
+    /// Of the bank's reference of the booking.
+    pub bank_ref: Option<u64>,
+    /// Of the counterparty's account.
+    pub account: Option<u64>,
+}
+
+impl Keys {
+    /// The keys of texts, whatever their case and punctuation.
+    pub fn of(end_to_end_id: Option<&str>, bank_ref: Option<&str>, account: Option<&str>) -> Keys {
+        let digest = |text: &str| {
+            let folded = folded(text);
+            let mut first = [0; 8];
+            first.copy_from_slice(sha256(folded.as_bytes()).split_at(8).0);
+            (!folded.is_empty()).then(|| u64::from_be_bytes(first))
+        };
+        let key = |text: Option<&str>| text.and_then(digest);
+        Keys { end_to_end: key(end_to_end_id), bank_ref: key(bank_ref), account: key(account) }
+    }
+
+    /// Whether both name a payment, and not the same.
+    fn conflicts(&self, other: &Keys) -> bool {
+        matches!((self.end_to_end, other.end_to_end), (Some(a), Some(b)) if a != b)
+    }
+}
+
 /// A line of the statement at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incoming {
@@ -50,6 +80,8 @@ pub struct Incoming {
     pub amount: i64,
     /// What it says.
     pub identity: Identity,
+    /// See [`Keys`].
+    pub keys: Keys,
 }
 
 /// A line that is stored and that no statement of the present chain has told of.
@@ -63,36 +95,124 @@ pub struct Stored {
     pub amount: i64,
     /// What it said first.
     pub identity: Identity,
+    /// See [`Keys`].
+    pub keys: Keys,
+    /// It may be found on another day than its own: one of the two messages told of it before the day was closed.
+    pub loose: bool,
+    /// No statement has it yet, so a statement may still change its amount.
+    pub unconfirmed: bool,
+    /// Only what says the same is this line: the statement that told of it is to be replaced.
+    pub exact: bool,
 }
 
-/// Pairs incoming lines with stored ones: first those that say the same, then, per day and amount, those that are left, since
-/// a bank may word a booking differently in another file. What stays unpaired is new. Gives the stored line by place.
-pub fn pair(incoming: &[Incoming], stored: &[Stored]) -> HashMap<u64, String> {
-    let mut by_identity: HashMap<Identity, Vec<&Stored>> = HashMap::new();
-    let mut by_amount: BTreeMap<(NaiveDate, i64), Vec<&Stored>> = BTreeMap::new();
-    // From the end, so that the oldest of equal lines is taken first.
-    for line in stored.iter().rev() {
-        by_identity.entry(line.identity).or_default().push(line);
-        by_amount.entry((line.day, line.amount)).or_default().push(line);
-    }
-    let mut pairs = HashMap::new();
-    let mut taken: HashSet<&str> = HashSet::new();
-    for line in incoming {
-        if let Some(same) = by_identity.get_mut(&line.identity).and_then(Vec::pop) {
-            taken.insert(&same.id);
-            pairs.insert(line.place, same.id.clone());
+/// A stored line that an incoming one tells of again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// As it is.
+    Same(String),
+    /// With another amount, which is the right one.
+    Changed(String),
+}
+
+impl Known {
+    /// The stored line.
+    pub fn id(&self) -> &str {
+        match self {
+            Known::Same(id) | Known::Changed(id) => id,
         }
     }
-    for line in incoming.iter().filter(|l| !pairs.contains_key(&l.place)).collect::<Vec<_>>() {
-        let Some(left) = by_amount.get_mut(&(line.day, line.amount)) else { continue };
-        while let Some(other) = left.pop() {
-            if taken.insert(&other.id) {
-                pairs.insert(line.place, other.id.clone());
-                break;
+}
+
+/// How far apart two messages may date one booking.
+pub const NEAR: chrono::TimeDelta = chrono::TimeDelta::days(5);
+
+/// Pairs incoming lines with stored ones, the best evidence first, each stored line once:
+///
+/// 1. what says the same;
+/// 2. the same reference and amount on days near each other (only what one message told early);
+/// 3. the same day and amount, since a bank may word a booking differently in another file, but not when an early message
+///    names another payment;
+/// 4. the same counterparty's account and amount on days near each other (only what was told early);
+/// 5. the same payment with another amount, when only one can be meant (only what no statement has yet).
+///
+/// What stays unpaired is new. Gives the stored line by place.
+pub fn pair<'a>(incoming: &[Incoming], stored: &'a [Stored]) -> HashMap<u64, Known> {
+    let mut pairs = Pairs { found: HashMap::new(), taken: HashSet::new() };
+    let near = |a: &Incoming, b: &Stored| (a.day - b.day).abs() <= NEAR && !a.keys.conflicts(&b.keys);
+    pairs.stage(incoming, stored, |l| Some(l.identity), |s| Some(s.identity), |_, _| true);
+    let by_key = |pairs: &mut Pairs<'a>, key: fn(&Keys) -> Option<u64>| {
+        let early = |s: &Stored| key(&s.keys).filter(|_| s.loose).map(|k| (s.amount, k));
+        pairs.stage(incoming, stored, |l| key(&l.keys).map(|k| (l.amount, k)), early, near);
+    };
+    by_key(&mut pairs, |k| k.end_to_end);
+    by_key(&mut pairs, |k| k.bank_ref);
+    let other_payment = |a: &Incoming, b: &Stored| b.loose && a.keys.conflicts(&b.keys);
+    let day = |s: &Stored| (!s.exact).then_some((s.day, s.amount));
+    pairs.stage(incoming, stored, |l| Some((l.day, l.amount)), day, |a, b| !other_payment(a, b));
+    by_key(&mut pairs, |k| k.account);
+    let same = |key: fn(&Keys) -> Option<u64>, a: &Keys, b: &Keys| key(a).is_some() && key(a) == key(b);
+    pairs.changed(incoming, stored, |a, b| {
+        let named = same(|k| k.end_to_end, a, b) || (same(|k| k.bank_ref, a, b) && same(|k| k.account, a, b));
+        named && !a.conflicts(b)
+    });
+    pairs.found
+}
+
+struct Pairs<'a> {
+    found: HashMap<u64, Known>,
+    taken: HashSet<&'a str>,
+}
+
+impl<'a> Pairs<'a> {
+    /// Pairs what is left by a key that both have, where `fits` too; of several stored lines the oldest.
+    fn stage<K: std::hash::Hash + Eq>(
+        &mut self,
+        incoming: &[Incoming],
+        stored: &'a [Stored],
+        of: impl Fn(&Incoming) -> Option<K>,
+        by: impl Fn(&Stored) -> Option<K>,
+        fits: impl Fn(&Incoming, &Stored) -> bool,
+    ) {
+        let mut left: HashMap<K, Vec<&'a Stored>> = HashMap::new();
+        // From the end, so that the oldest of equal lines is taken first.
+        for line in stored.iter().rev().filter(|s| !self.taken.contains(s.id.as_str())) {
+            if let Some(key) = by(line) {
+                left.entry(key).or_default().push(line);
+            }
+        }
+        for line in incoming {
+            if self.found.contains_key(&line.place) {
+                continue;
+            }
+            let Some(some) = of(line).and_then(|key| left.get_mut(&key)) else { continue };
+            if let Some(place) = some.iter().rposition(|s| fits(line, s)) {
+                let same = some.remove(place);
+                self.taken.insert(&same.id);
+                self.found.insert(line.place, Known::Same(same.id.clone()));
             }
         }
     }
-    pairs
+
+    /// Pairs what no statement has yet with the one line that names the same payment with another amount.
+    fn changed(&mut self, incoming: &[Incoming], stored: &'a [Stored], names: impl Fn(&Keys, &Keys) -> bool) {
+        let open: Vec<&Stored> =
+            stored.iter().filter(|s| s.unconfirmed && !self.taken.contains(s.id.as_str())).collect();
+        if open.is_empty() {
+            return;
+        }
+        let new: Vec<&Incoming> = incoming.iter().filter(|l| !self.found.contains_key(&l.place)).collect();
+        let meant = |l: &Incoming, s: &Stored| {
+            names(&l.keys, &s.keys) && l.amount.signum() == s.amount.signum() && (l.day - s.day).abs() <= NEAR
+        };
+        for line in open {
+            let mut fitting = new.iter().filter(|l| meant(l, line));
+            if let (Some(only), None) = (fitting.next(), fitting.next())
+                && stored.iter().filter(|s| s.unconfirmed && meant(only, s)).count() == 1
+            {
+                self.found.insert(only.place, Known::Changed(line.id.clone()));
+            }
+        }
+    }
 }
 
 /// What tells whether one statement continues another.
@@ -239,6 +359,7 @@ fn holds(whole: &Link, part: &Link, others: &[Link]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::{prop, prop_assert_eq, proptest};
+    use std::collections::BTreeMap;
 
     fn day(d: u32) -> NaiveDate {
         NaiveDate::from_ymd_opt(2026, 3, d).unwrap()
@@ -252,25 +373,66 @@ mod tests {
     }
 
     fn incoming(place: u64, amount: i64, text: u8) -> Incoming {
-        Incoming { place, day: day(2), amount, identity: said(amount, text) }
+        Incoming { place, day: day(2), amount, identity: said(amount, text), keys: Keys::default() }
     }
 
     fn stored(id: &str, amount: i64, text: u8) -> Stored {
-        Stored { id: id.to_owned(), day: day(2), amount, identity: said(amount, text) }
+        let (keys, identity) = (Keys::default(), said(amount, text));
+        Stored {
+            id: id.to_owned(),
+            day: day(2),
+            amount,
+            identity,
+            keys,
+            loose: false,
+            unconfirmed: false,
+            exact: false,
+        }
+    }
+
+    fn same(pairs: &[(u64, &str)]) -> HashMap<u64, Known> {
+        pairs.iter().map(|(place, id)| (*place, Known::Same((*id).to_owned()))).collect()
     }
 
     #[test]
     fn the_new_one_of_two_equal_amounts_is_the_one_that_says_something_else() {
         // A is stored; the complete day lists B first. B is new, A is A.
         let pairs = pair(&[incoming(0, 100, b'B'), incoming(1, 100, b'A')], &[stored("a", 100, b'A')]);
-        assert_eq!(pairs, HashMap::from([(1, "a".to_owned())]));
+        assert_eq!(pairs, same(&[(1, "a")]));
     }
 
     #[test]
     fn a_line_that_is_worded_differently_is_still_that_line() {
         let pairs =
             pair(&[incoming(0, 100, b'x'), incoming(1, -5, b'y')], &[stored("a", 100, b'A'), stored("b", -6, b'B')]);
-        assert_eq!(pairs, HashMap::from([(0, "a".to_owned())]));
+        assert_eq!(pairs, same(&[(0, "a")]));
+    }
+
+    #[test]
+    fn what_was_told_early_is_found_by_its_references() {
+        let keyed = |place, amount, d, e2e: &str| Incoming {
+            day: day(d),
+            keys: Keys::of(Some(e2e), None, None),
+            ..incoming(place, amount, b'x')
+        };
+        let early = |id: &str, amount, d, e2e: &str| Stored {
+            day: day(d),
+            keys: Keys::of(Some(e2e), None, None),
+            loose: true,
+            unconfirmed: true,
+            ..stored(id, amount, b'A')
+        };
+        // Booked a day later, beside another payment of that amount.
+        let both = [keyed(0, 100, 2, "B"), keyed(1, 100, 3, "A")];
+        assert_eq!(pair(&both, &[early("a", 100, 2, "A")]), same(&[(1, "a")]));
+        // Less a fee; but not when two could be meant, and not another payment.
+        let changed = HashMap::from([(0, Known::Changed("a".to_owned()))]);
+        assert_eq!(pair(&[keyed(0, 99, 3, "A")], &[early("a", 100, 2, "A")]), changed);
+        assert_eq!(pair(&[keyed(0, 99, 3, "A"), keyed(1, 98, 3, "A")], &[early("a", 100, 2, "A")]), same(&[]));
+        assert_eq!(pair(&[keyed(0, 99, 3, "B")], &[early("a", 100, 2, "A")]), same(&[]));
+        // What a statement has told is not changed by another, and is not looked for on other days.
+        let closed = Stored { loose: false, unconfirmed: false, ..early("a", 100, 2, "A") };
+        assert_eq!(pair(&[keyed(0, 99, 2, "A"), keyed(1, 100, 3, "A")], &[closed]), same(&[]));
     }
 
     #[test]

@@ -11,30 +11,42 @@
 //! | - | marked as a copy | copy | [`accept`] |
 //! | - | says exactly what another one said | already_imported | [`accept`] |
 //! | - | another one of its number says something else | restated | [`accept`] |
+//! | quarantined, restated | a person accepts it | posting | [`accept_waiting`] |
+//! | quarantined, restated | a person rejects it | rejected | [`reject_waiting`] |
 //! | posting | its last line is stored | posted | [`finish_statement`] |
+//! | posted | the last line of one that restates it is stored | superseded | [`supersede`] |
+//!
+//! A message is a *statement* (the books of a day), a *report* (the day so far) or a *notification*. What the latter two call
+//! booked is posted too, once and at the first word of it, and stays unconfirmed until a statement has it. What any of them
+//! calls pending is shown and never posted ([`pending`]).
 //!
 //! Invariants: I6 (a line's identity is unique for ever), I9 (opening + lines = closing; a gap to the statement before is
 //! shown until the missing one comes).
 
-use crate::banking::{Balance, Direction, Line, Problem, Severity};
+use crate::banking::{Balance, Direction, Line, Problem, Role, Severity};
 use crate::chart::MasterRow;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::money::{Currency, Minor};
-use chrono::NaiveDate;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 pub mod check;
+mod gaps;
 pub mod identity;
+pub mod pending;
+mod profile;
 mod store;
 pub mod survey;
 
-use identity::{Incoming, Link, Stored};
+pub use gaps::{Gap, ShownGap, all_gaps, gaps};
+use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
+pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{
-    FileRow, LineRow, NewFile, NewLine, Placed, StatementRow, StoredBytes, file, file_by_content, files, insert_lines,
-    line, line_details, lines_of, next_place, set_survey, statement, statements_of_file, store_file, stored_bytes,
+    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, StatementRow, StoredBytes, add_details, booked_already,
+    confirm, expire_pending, file, file_by_content, files, insert_lines, insert_pending, line, line_details,
+    lines_by_id, lines_of, meet_pending, next_place, open_pending, set_survey, statement, statements_of_file,
+    store_file, stored_bytes, withdraw,
 };
 use survey::{Survey, Surveyed};
 
@@ -44,12 +56,18 @@ use survey::{Survey, Surveyed};
 pub enum Refusal {
     /// The file itself cannot be used.
     UnreadableFile { name: String, problems: String },
+    /// A person's decision says why.
+    NoReason,
+    /// Only what is quarantined or restated waits for a decision.
+    NotWaiting { statement: String, state: String },
 }
 
 impl crate::error::Refusal for Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::UnreadableFile { .. } => "unreadable_file",
+            Refusal::NoReason => "no_reason",
+            Refusal::NotWaiting { .. } => "not_waiting",
         }
     }
 }
@@ -60,6 +78,11 @@ impl fmt::Display for Refusal {
             Refusal::UnreadableFile { name, problems } => {
                 write!(f, "{name} is refused, nothing of it was posted: {problems}")
             }
+            Refusal::NoReason => f.write_str("say why with a reason of a few words; it is kept with the decision"),
+            Refusal::NotWaiting { statement, state } => write!(
+                f,
+                "statement {statement} is {state}; only one that is quarantined or restated waits to be accepted or rejected"
+            ),
         }
     }
 }
@@ -86,6 +109,8 @@ struct Verdict {
     master: Option<String>,
     same_as: Option<String>,
     problems: Vec<Remark>,
+    /// What accepted it although it contradicts itself, when the bank's profile says so.
+    decided_by: Option<String>,
 }
 
 /// Decides what becomes of each statement of a stored file and writes that down. Statements that were refused when the same
@@ -103,7 +128,8 @@ pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<Statem
         let verdict = judge(tx.conn(), surveyed)?;
         let row = store::save_statement(tx, file, place, surveyed, &verdict, earlier.as_ref())?;
         let after = serde_json::json!({
-            "state": row.state, "file": file, "account": row.account_number, "same_as": row.same_as, "lines": row.line_count
+            "state": row.state, "file": file, "same_as": row.same_as, "lines": row.line_count, "row": row.digest(),
+            "decision": row.decision()
         });
         let before = earlier.map(|row| serde_json::json!({ "state": row.state }).to_string());
         tx.event("statement.accepted", &row.id, before, Some(after.to_string()));
@@ -125,6 +151,7 @@ fn judge(conn: &mut Conn, surveyed: &Surveyed) -> Result<Verdict> {
         master: master.map(|m| m.id.clone()),
         same_as,
         problems,
+        decided_by: None,
     };
     if surveyed.severity() == Some(Severity::Grave) {
         return Ok(verdict("refused", master.as_ref(), None, problems));
@@ -148,26 +175,69 @@ fn judge(conn: &mut Conn, surveyed: &Surveyed) -> Result<Verdict> {
     if let Some(same) = store::same_content(conn, &master.id, &surveyed.content)? {
         return Ok(verdict("already_imported", Some(&master), Some(same), problems));
     }
-    if surveyed.severity() == Some(Severity::Quarantine) {
+    let contradicts = surveyed.severity() == Some(Severity::Quarantine);
+    let profile = store::profile(conn, &master.id)?;
+    if contradicts && profile.contradictions == Contradictions::Wait {
         return Ok(verdict("quarantined", Some(&master), None, problems));
     }
-    if let Some(other) = restates(conn, &master, surveyed)? {
+    if let Some(other) = restates(conn, &master.id, head.role.as_str(), &link_of(surveyed), &profile)? {
         return Ok(verdict("restated", Some(&master), Some(other), problems));
     }
-    Ok(verdict("posting", Some(&master), None, problems))
+    let decided_by = contradicts.then(|| format!("profile of {}", master.code));
+    Ok(Verdict { decided_by, ..verdict("posting", Some(&master), None, problems) })
 }
 
-/// The statement that this one says something else about: of the same id, number, page and closing day, and not continued by it.
-fn restates(conn: &mut Conn, master: &MasterRow, surveyed: &Surveyed) -> Result<Option<String>> {
-    let mine = link_of(surveyed);
+/// The statement that this one says something else about: of the same id, number, page and closing day, and not continued by
+/// it. Of reports, which say more and more of a day under one id, and of notifications only those that add up can be restated.
+fn restates(conn: &mut Conn, master: &str, role: &str, mine: &Link, profile: &Profile) -> Result<Option<String>> {
     if mine.number.is_none() && mine.statement_id.is_none() {
         return Ok(None);
     }
-    let Some(closing_on) = mine.closing_on else { return Ok(None) };
-    let others = store::links_closing_on(conn, &master.id, closing_on)?;
     let same = |o: &&Link| (o.number, &o.statement_id, o.page) == (mine.number, &mine.statement_id, mine.page);
-    let continued = |o: &&Link| identity::continues(o, &mine) || identity::continues(&mine, o);
-    Ok(others.iter().filter(same).find(|o| !continued(o)).map(|o| o.id.clone()))
+    if role != Role::Statement.as_str() {
+        let adds = role == Role::Notification.as_str() || profile.reports == Reports::Delta;
+        let others = if adds { store::links_of_message(conn, master, role, mine)? } else { Vec::new() };
+        return Ok(others.iter().filter(|o| o.id != mine.id).find(same).map(|o| o.id.clone()));
+    }
+    let Some(closing_on) = mine.closing_on else { return Ok(None) };
+    let others = store::links_closing_on(conn, master, closing_on)?;
+    let continued = |o: &&Link| identity::continues(o, mine) || identity::continues(mine, o);
+    Ok(others.iter().filter(|o| o.id != mine.id).filter(same).find(|o| !continued(o)).map(|o| o.id.clone()))
+}
+
+/// A person accepts a statement that waits: it is posted, in place of the one that it restates if there is one.
+pub fn accept_waiting(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<StatementRow> {
+    let row = waiting(tx.conn(), id, reason)?;
+    let Some(master) = row.master.clone() else { return Err(Error::Broken(format!("{id} has no master"))) };
+    let profile = store::profile(tx.conn(), &master)?;
+    let restated = restates(tx.conn(), &master, &row.role, &row.link(), &profile)?;
+    store::decide(tx, &row, "posting", restated.as_deref(), reason)?;
+    store::statement(tx.conn(), id)
+}
+
+/// A person rejects a statement that waits: it stays as evidence, and nothing of it is ever posted.
+pub fn reject_waiting(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<()> {
+    let row = waiting(tx.conn(), id, reason)?;
+    store::decide(tx, &row, "rejected", row.same_as.as_deref(), reason)
+}
+
+fn waiting(conn: &mut Conn, id: &str, reason: &str) -> Result<StatementRow> {
+    if reason.trim().chars().count() < 3 {
+        return Err(Refusal::NoReason.into());
+    }
+    let row = store::statement(conn, id)?;
+    match row.state.as_str() {
+        "quarantined" | "restated" => Ok(row),
+        state => Err(Refusal::NotWaiting { statement: id.to_owned(), state: state.to_owned() }.into()),
+    }
+}
+
+/// Another statement has taken the place of this one. Gives the lines that now no statement tells of.
+pub fn supersede(tx: &mut Tx<'_>, earlier: &str, by: &StatementRow) -> Result<Vec<LineRow>> {
+    store::set_statement_state(tx, earlier, "superseded")?;
+    let after = serde_json::json!({ "state": "superseded", "by": by.id });
+    tx.event("statement.superseded", earlier, None, Some(after.to_string()));
+    store::lines_only_of(tx.conn(), earlier)
 }
 
 fn balance_pair(balance: Option<Balance>) -> Option<(i64, bool)> {
@@ -203,7 +273,7 @@ pub struct Overlap {
     pub line_count: i64,
 }
 
-/// Reads what is stored about the days of a statement.
+/// Reads what is stored about the days of a statement, report or notification.
 pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
     let Some(master) = &statement.master else { return Ok(Overlap::default()) };
     let line_count = store::line_count(conn, master)?;
@@ -211,16 +281,43 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
         // A quiet day.
         return Ok(Overlap { stored: Vec::new(), line_count });
     };
-    let links = store::links_near(conn, master, first, last)?;
-    let mine = links.iter().find(|l| l.id == statement.id).cloned().unwrap_or_default();
-    let mut chain: Vec<&str> = identity::chain(&mine, &links);
-    chain.push(&statement.id);
-    Ok(Overlap { stored: store::lines_not_of(conn, master, (first, last), &chain)?, line_count })
+    let near = (first.checked_sub_signed(NEAR).unwrap_or(first), last.checked_add_signed(NEAR).unwrap_or(last));
+    if statement.role == Role::Statement.as_str() {
+        let links = store::links_near(conn, master, first, last)?;
+        let mine = links.iter().find(|l| l.id == statement.id).cloned().unwrap_or_default();
+        let mut chain: Vec<&str> = identity::chain(&mine, &links);
+        chain.push(&statement.id);
+        let mut stored = store::lines_not_of(conn, master, (first, last), &chain)?;
+        store::add_notified(conn, master, near, &chain, &mut stored)?;
+        if let Some(earlier) = &statement.same_as {
+            // What takes the place of another statement tells of its lines only where it says the same.
+            let restated: HashSet<String> = store::lines_only_of(conn, earlier)?.into_iter().map(|l| l.id).collect();
+            stored.iter_mut().filter(|s| restated.contains(&s.id)).for_each(|s| s.exact = true);
+        }
+        return Ok(Overlap { stored, line_count });
+    }
+    // Pages of one report, and messages that each tell of something else, tell of different lines.
+    let adds = statement.role == Role::Notification.as_str() || store::profile(conn, master)?.reports == Reports::Delta;
+    let others = store::messages_near(conn, master, &statement.role, near)?;
+    let page_of_mine = |o: &StatementRow| {
+        o.message_id.is_some() && o.message_id == statement.message_id && o.statement_id == statement.statement_id
+    };
+    let mut told: Vec<&str> = others.iter().filter(|o| adds || page_of_mine(o)).map(|o| o.id.as_str()).collect();
+    told.push(&statement.id);
+    let mut stored = store::lines_not_of(conn, master, near, &told)?;
+    stored.iter_mut().for_each(|s| s.loose = true);
+    Ok(Overlap { stored, line_count })
 }
 
 /// Which places of a statement tell of lines that are stored already.
-pub fn known_places(overlap: &Overlap, incoming: &[Incoming]) -> HashMap<u64, String> {
+pub fn known_places(overlap: &Overlap, incoming: &[Incoming]) -> HashMap<u64, Known> {
     identity::pair(incoming, &overlap.stored)
+}
+
+/// A line of the file at hand, as pairing needs it.
+pub fn incoming(line: &NewLine, place: u64) -> Incoming {
+    let keys = Keys::of(line.end_to_end_id.as_deref(), line.bank_ref.as_deref(), line.counterparty_account.as_deref());
+    Incoming { place, day: line.booked_on, amount: line.amount, identity: line.identity, keys }
 }
 
 /// Lines of a statement are stored that post nothing: they are history or of nothing (new), or known from other files.
@@ -242,124 +339,6 @@ pub fn finish_statement(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64) -> 
     let after = serde_json::json!({ "state": "posted", "new_lines": new_lines });
     tx.event("statement.posted", statement, None, Some(after.to_string()));
     Ok(())
-}
-
-/// A stretch of days of which no statement has come: the closing before it is not the opening after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// The master's code.
-    pub master: String,
-    /// The statement before the gap closed on this day (before the first one: the cut-over) ...
-    pub closed_on: NaiveDate,
-    /// ... and the one after it closed on that.
-    pub next_closed_on: NaiveDate,
-    /// What the missing statements moved, in minor units.
-    pub missing: i64,
-}
-
-/// The gaps between a master's posted statements; each closes by itself when the missing statement comes (I9).
-pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
-    let mut gaps = Vec::new();
-    let statements = in_turn(store::posted_by_day(conn, &master.id)?);
-    if let Some(first) = statements.first()
-        && let (Some(opening), Some(next_closed_on)) = (first.opening, first.closing_on)
-    {
-        // Before the cut-over lies history, which nobody promised to tell of.
-        let is_after = first.first_day.unwrap_or(next_closed_on) >= master.cut_over_on;
-        if is_after && opening != master.opening && !is_reached(first, 0, &statements) {
-            let (code, missing) = (master.code.clone(), opening - master.opening);
-            gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing });
-        }
-    }
-    for (place, pair) in statements.windows(2).enumerate() {
-        let [a, b] = pair else { continue };
-        let (Some(closing), Some(closed_on)) = (a.closing, a.closing_on) else { continue };
-        let (Some(opening), Some(next_closed_on)) = (b.opening, b.closing_on) else { continue };
-        // A day that was told whole and in parts may end with either.
-        let ends_there = |s: &StatementRow| s.closing_on == Some(closed_on) && s.closing == Some(opening) && moved(s);
-        if opening == closing || overlaps(a, b) || (closed_on < next_closed_on && statements.iter().any(ends_there)) {
-            continue;
-        }
-        // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
-        let touches = closed_on == next_closed_on || b.first_day == Some(closed_on);
-        if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
-            gaps.push(Gap { master: master.code.clone(), closed_on, next_closed_on, missing: opening - closing });
-        }
-    }
-    Ok(gaps)
-}
-
-/// A gap with its currency, as commands show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ShownGap {
-    /// The master's code.
-    pub master: String,
-    /// See [`Gap::closed_on`].
-    pub closed_on: NaiveDate,
-    /// See [`Gap::next_closed_on`].
-    pub next_closed_on: NaiveDate,
-    /// What the missing statements moved.
-    pub missing: String,
-    /// ISO 4217.
-    pub currency: String,
-}
-
-impl fmt::Display for ShownGap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ShownGap { master, closed_on, next_closed_on, missing, currency } = self;
-        write!(f, "{master}: no statement between {closed_on} and {next_closed_on}; {missing} {currency} are missing")
-    }
-}
-
-/// The gaps of all masters, by code and day.
-pub fn all_gaps(conn: &mut Conn) -> Result<Vec<ShownGap>> {
-    let mut all = Vec::new();
-    for master in crate::chart::masters(conn)? {
-        let currency: Currency = master.currency.parse().map_err(|e| Error::Broken(format!("{}: {e}", master.code)))?;
-        all.extend(gaps(conn, &master)?.into_iter().map(|gap| ShownGap {
-            master: gap.master,
-            closed_on: gap.closed_on,
-            next_closed_on: gap.next_closed_on,
-            missing: Minor(gap.missing).to_text(currency),
-            currency: master.currency.clone(),
-        }));
-    }
-    Ok(all)
-}
-
-/// Statements by day; those of one day without numbers, which came in any order, as their balances follow each other.
-fn in_turn(by_day: Vec<StatementRow>) -> Vec<StatementRow> {
-    let mut all: Vec<StatementRow> = Vec::with_capacity(by_day.len());
-    for day in by_day.chunk_by(|a, b| a.closing_on == b.closing_on && a.number.is_none() && b.number.is_none()) {
-        let mut left: Vec<&StatementRow> = day.iter().collect();
-        while !left.is_empty() {
-            let reached = all.last().and_then(|s| s.closing);
-            let opens_there = left.iter().position(|s| s.opening == reached);
-            let begins = |s: &&StatementRow| !left.iter().any(|o| o.id != s.id && moved(o) && o.closing == s.opening);
-            let next = opens_there.or_else(|| left.iter().position(begins)).unwrap_or(0);
-            all.push(left.remove(next).clone());
-        }
-    }
-    all
-}
-
-fn moved(statement: &StatementRow) -> bool {
-    statement.opening != statement.closing
-}
-
-/// A statement over several days that overlaps the one before it says nothing about a gap.
-fn overlaps(a: &StatementRow, b: &StatementRow) -> bool {
-    let one_day = |s: &StatementRow| s.first_day.is_some() && s.first_day == s.closing_on;
-    let begins_before = a.closing_on.zip(b.first_day).is_some_and(|(closed, first)| first < closed);
-    begins_before || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
-}
-
-/// Whether some statement up to the day of the one at `place` closes where it opens, or one before it opens there too.
-fn is_reached(statement: &StatementRow, place: usize, all: &[StatementRow]) -> bool {
-    let ends_there = |s: &StatementRow| {
-        s.id != statement.id && s.closing == statement.opening && moved(s) && s.closing_on <= statement.closing_on
-    };
-    all.iter().any(ends_there) || all.iter().take(place).any(|s| s.opening == statement.opening)
 }
 
 /// A booked line of a file as a new row; `statement` and `master` say where it belongs.

@@ -2,26 +2,34 @@
 
 mod files;
 mod lines;
+mod notices;
 
 pub(super) use files::set_file_state;
 pub use files::{FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes};
-pub(super) use lines::lines_not_of;
-pub use lines::{LineRow, NewLine, Placed, insert_lines, line, line_details, lines_of};
+pub use lines::{
+    LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
+    lines_of, withdraw,
+};
+pub(super) use lines::{add_notified, lines_not_of, lines_only_of};
+pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
+pub(super) use notices::{profile, set_profile};
 
 use super::identity::Link;
 use super::survey::Surveyed;
 use super::{Remark, Verdict};
 use crate::banking::Balance;
-use crate::db::schema::{line_facets, lines as lines_table, masters, statements};
-use crate::db::seal::Hash;
+use crate::db::schema::{events, line_facets, lines as lines_table, masters, statements};
+use crate::db::seal::{Encoding, Hash, hex, sha256};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
-use chrono::NaiveDate;
+use crate::time::stored;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::dsl::max;
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
 use diesel::{QueryableByName, RunQueryDsl, delete, insert_into, sql_query, update};
+use std::collections::HashMap;
 
 /// A statement of a file.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -35,6 +43,7 @@ pub struct StatementRow {
     pub account_number: Option<String>,
     pub currency: Option<String>,
     pub format: String,
+    pub role: String,
     pub message_id: Option<String>,
     pub statement_id: Option<String>,
     pub number: Option<i64>,
@@ -55,10 +64,18 @@ pub struct StatementRow {
     pub state: String,
     pub same_as: Option<String>,
     pub problems: String,
+    pub decided_by: Option<String>,
+    pub decided_at: Option<NaiveDateTime>,
+    pub reason: Option<String>,
 }
 
 impl StatementRow {
-    fn link(&self) -> Link {
+    /// Whether it is the books of a day, which alone confirm lines and prove balances.
+    pub fn proves(&self) -> bool {
+        self.role == STATEMENT
+    }
+
+    pub(super) fn link(&self) -> Link {
         Link {
             id: self.id.clone(),
             format: super::family(&self.format),
@@ -70,6 +87,45 @@ impl StatementRow {
             closing_on: self.closing_on,
             days: self.first_day.zip(self.last_day),
         }
+    }
+}
+
+impl StatementRow {
+    /// Digest of what does not change once it was judged: sealed in its event, so that a change shows. Its id salts it.
+    pub(super) fn digest(&self) -> String {
+        let mut e = Encoding::new("statement.row.1");
+        let carried = [i64::from(self.opening_carried), i64::from(self.closing_carried)];
+        let day = |d: Option<NaiveDate>| d.map(|d| d.to_string());
+        e.text(&self.id).text(&self.file).int(self.place).text(&self.format).text(&self.role).bytes(&self.content);
+        let texts = [&self.master, &self.account_number, &self.currency, &self.message_id, &self.statement_id];
+        for text in texts {
+            e.optional(text.as_deref());
+        }
+        let days = [self.opening_on, self.closing_on, self.first_day, self.last_day];
+        for d in days {
+            e.optional(day(d).as_deref());
+        }
+        let figures = [self.number, self.page, self.opening, self.closing];
+        for figure in figures {
+            e.optional(figure.map(|n| n.to_string()).as_deref());
+        }
+        let counts = [self.line_count, self.booked_count, self.credit_total, self.debit_total];
+        for count in counts.into_iter().chain(carried) {
+            e.int(count);
+        }
+        e.text(&self.problems);
+        hex(&sha256(e.as_bytes()))
+    }
+
+    /// What was decided on it when it waited, as its event has it.
+    pub(super) fn decision(&self) -> Option<serde_json::Value> {
+        let (by, at, reason) = (&self.decided_by, self.decided_at, &self.reason);
+        if by.is_none() && at.is_none() && reason.is_none() {
+            return None;
+        }
+        let (at, reason) = (at.map(|at| at.to_string()), format!("{} {reason:?}", self.id));
+        let reason = hex(&sha256(reason.as_bytes()));
+        Some(serde_json::json!({ "by": by, "at": at, "reason": reason, "same_as": self.same_as }))
     }
 }
 
@@ -99,6 +155,7 @@ pub(super) fn save_statement(
         account_number: s.head.account.clone(),
         currency: s.head.currency.map(|c| c.code().to_owned()),
         format: s.head.version.clone(),
+        role: s.head.role.as_str().to_owned(),
         message_id: s.head.message_id.clone(),
         statement_id: s.head.id.clone(),
         number: s.head.number.and_then(|n| i64::try_from(n).ok()),
@@ -119,9 +176,68 @@ pub(super) fn save_statement(
         state: verdict.state.to_owned(),
         same_as: verdict.same_as.clone(),
         problems: serde_json::to_string(&verdict.problems).map_err(|e| Error::Broken(e.to_string()))?,
+        decided_at: verdict.decided_by.as_ref().map(|_| stored(tx.now())),
+        decided_by: verdict.decided_by.clone(),
+        reason: None,
     };
     insert_into(statements::table).values(&row).execute(tx.conn()).map_err(broken)?;
     Ok(row)
+}
+
+/// Writes down what a person decided on a statement that waited.
+pub(super) fn decide(
+    tx: &mut Tx<'_>,
+    row: &StatementRow,
+    state: &str,
+    same_as: Option<&str>,
+    reason: &str,
+) -> Result<()> {
+    let set = (
+        statements::state.eq(state),
+        statements::same_as.eq(same_as),
+        statements::decided_by.eq(Some(tx.actor().to_string())),
+        statements::decided_at.eq(Some(stored(tx.now()))),
+        statements::reason.eq(Some(reason.trim())),
+    );
+    update(statements::table.find(&row.id)).set(set).execute(tx.conn()).map_err(broken)?;
+    let now = statement(tx.conn(), &row.id)?;
+    let before = serde_json::json!({ "state": row.state }).to_string();
+    let after = serde_json::json!({ "state": state, "decision": now.decision() }).to_string();
+    tx.event("statement.decided", &row.id, Some(before), Some(after));
+    Ok(())
+}
+
+/// Statements that differ from what the events sealed of them when they were judged and decided on: for `check`.
+pub(super) fn unsealed(conn: &mut Conn) -> Result<Vec<String>> {
+    let rows: Vec<StatementRow> =
+        statements::table.order(statements::id).select(StatementRow::as_select()).load(conn).map_err(broken)?;
+    let kinds = ["statement.accepted", "statement.decided"];
+    let told = events::table.filter(events::kind.eq_any(kinds)).order(events::number);
+    let told: Vec<(String, Option<String>)> =
+        told.select((events::subject, events::after)).load(conn).map_err(broken)?;
+    // The newest of each kind is in force.
+    let mut sealed: HashMap<String, (Option<serde_json::Value>, Option<serde_json::Value>)> = HashMap::new();
+    for (subject, after) in told {
+        let after: serde_json::Value = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+        let of = sealed.entry(subject).or_default();
+        if let Some(row) = after.get("row") {
+            of.0 = Some(row.clone());
+        }
+        if let Some(decision) = after.get("decision").filter(|d| !d.is_null()) {
+            of.1 = Some(decision.clone());
+        }
+    }
+    let mut wrong = Vec::new();
+    for row in rows {
+        let (digest, decision) = sealed.remove(&row.id).unwrap_or_default();
+        if digest != Some(serde_json::Value::String(row.digest())) {
+            wrong.push(format!("statement {} is not what was sealed of it when it was judged", row.id));
+        }
+        if decision != row.decision() {
+            wrong.push(format!("what was decided on statement {} is not what was sealed", row.id));
+        }
+    }
+    Ok(wrong)
 }
 
 /// How many lines are stored of which a statement tells.
@@ -158,25 +274,59 @@ pub fn statements_of_file(conn: &mut Conn, file: &str) -> Result<Vec<StatementRo
     all.select(StatementRow::as_select()).load(conn).map_err(broken)
 }
 
+/// The states of what has been told and decided on, or waits to be: the same again says nothing new.
+const TOLD: [&str; 6] = ["posting", "posted", "quarantined", "restated", "rejected", "superseded"];
+
+/// The role of end-of-day statements, which alone prove balances.
+const STATEMENT: &str = "statement";
+
 /// The statement of this master that said exactly this, when it was taken in.
 pub(super) fn same_content(conn: &mut Conn, master: &str, content: &Hash) -> Result<Option<String>> {
     let same = statements::table.filter(statements::content.eq(content.to_vec())).filter(statements::master.eq(master));
-    let same = same.filter(statements::state.eq_any(["posting", "posted", "quarantined", "restated"]));
+    let same = same.filter(statements::state.eq_any(TOLD));
     same.select(statements::id).order(statements::id).first(conn).optional().map_err(broken)
 }
 
 /// The taken-in statements of a master that close on this day.
 pub(super) fn links_closing_on(conn: &mut Conn, master: &str, day: NaiveDate) -> Result<Vec<Link>> {
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::closing_on.eq(day));
+    let some = some.filter(statements::role.eq(STATEMENT));
     let some = some.filter(statements::state.eq_any(["posting", "posted"])).order(statements::id);
     let rows: Vec<StatementRow> = some.select(StatementRow::as_select()).load(conn).map_err(broken)?;
     Ok(rows.iter().map(StatementRow::link).collect())
+}
+
+/// The taken-in messages of a master that have the id of this one, or its number where it has none.
+pub(super) fn links_of_message(conn: &mut Conn, master: &str, role: &str, like: &Link) -> Result<Vec<Link>> {
+    let some = statements::table.filter(statements::master.eq(master)).filter(statements::role.eq(role));
+    let some = some.filter(statements::state.eq_any(["posting", "posted"])).order(statements::id);
+    let some = some.select(StatementRow::as_select()).into_boxed();
+    let some = match &like.statement_id {
+        Some(id) => some.filter(statements::statement_id.eq(id)),
+        None => some.filter(statements::number.eq(like.number)),
+    };
+    let rows: Vec<StatementRow> = some.load(conn).map_err(broken)?;
+    Ok(rows.iter().map(StatementRow::link).collect())
+}
+
+/// The taken-in messages of a master and role with lines of these days.
+pub(super) fn messages_near(
+    conn: &mut Conn,
+    master: &str,
+    role: &str,
+    (first, last): (NaiveDate, NaiveDate),
+) -> Result<Vec<StatementRow>> {
+    let some = statements::table.filter(statements::master.eq(master)).filter(statements::last_day.ge(first));
+    let some = some.filter(statements::first_day.le(last)).filter(statements::role.eq(role));
+    let some = some.filter(statements::state.eq_any(["posting", "posted"])).order(statements::id);
+    some.select(StatementRow::as_select()).load(conn).map_err(broken)
 }
 
 /// The taken-in statements of a master with lines of these days.
 pub(super) fn links_near(conn: &mut Conn, master: &str, first: NaiveDate, last: NaiveDate) -> Result<Vec<Link>> {
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::last_day.ge(first));
     let some = some.filter(statements::first_day.le(last)).filter(statements::state.eq_any(["posting", "posted"]));
+    let some = some.filter(statements::role.eq(STATEMENT));
     let rows: Vec<StatementRow> =
         some.order(statements::id).select(StatementRow::as_select()).load(conn).map_err(broken)?;
     Ok(rows.iter().map(StatementRow::link).collect())
@@ -186,6 +336,7 @@ pub(super) fn links_near(conn: &mut Conn, master: &str, first: NaiveDate, last: 
 pub(super) fn posted_by_day(conn: &mut Conn, master: &str) -> Result<Vec<StatementRow>> {
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::state.eq("posted"));
     let some = some.filter(statements::closing_on.is_not_null()).filter(statements::opening.is_not_null());
+    let some = some.filter(statements::role.eq(STATEMENT));
     // The databases differ in where NULL sorts.
     let order = (
         statements::closing_on,
@@ -211,19 +362,19 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<(Vec<String>, Vec<String>)> {
     let mut wrong = Vec::new();
     for row in rows {
         let columns = (lines_table::amount, lines_table::booked_on);
-        let mut told: Vec<(i64, NaiveDate)> =
+        let first: Vec<(i64, NaiveDate)> =
             lines_table::table.filter(lines_table::statement.eq(&row.id)).select(columns).load(conn).map_err(broken)?;
         let again = line_facets::table.inner_join(lines_table::table.on(lines_table::id.eq(line_facets::line)));
         let again = again.filter(line_facets::statement.eq(&row.id)).select(columns);
-        told.extend(again.load::<(i64, NaiveDate)>(conn).map_err(broken)?);
-        wrong.extend(row.contradiction(&told).map(|what| format!("statement {} {what}", row.id)));
+        let again: Vec<(i64, NaiveDate)> = again.load(conn).map_err(broken)?;
+        wrong.extend(row.contradiction(&first, &again).map(|what| format!("statement {} {what}", row.id)));
     }
     // A line or facet whose statement is gone, held back, or of another master.
     let sql = "SELECT l.id AS line FROM lines l LEFT JOIN statements s ON s.id = l.statement \
-               WHERE s.id IS NULL OR s.master IS NULL OR s.master <> l.master OR s.state NOT IN ('posting', 'posted') \
+               WHERE s.id IS NULL OR s.master IS NULL OR s.master <> l.master OR s.state NOT IN ('posting', 'posted', 'superseded') \
                UNION SELECT f.line FROM line_facets f LEFT JOIN statements s ON s.id = f.statement \
                LEFT JOIN lines l ON l.id = f.line WHERE s.id IS NULL OR l.id IS NULL OR s.master IS NULL \
-               OR s.master <> l.master OR s.state NOT IN ('posting', 'posted') LIMIT 100";
+               OR s.master <> l.master OR s.state NOT IN ('posting', 'posted', 'superseded') LIMIT 100";
     let orphans: Vec<Orphan> = sql_query(sql).load(conn).map_err(broken)?;
     Ok((wrong, orphans.into_iter().map(|o| o.line).collect()))
 }
@@ -235,16 +386,20 @@ struct Orphan {
 }
 
 impl StatementRow {
-    /// What its stored lines, by amount and booking day, say otherwise than the statement.
-    fn contradiction(&self, told: &[(i64, NaiveDate)]) -> Option<String> {
-        let (count, stored) = (self.booked_count, told.len());
+    /// What its stored lines, by amount and booking day, say otherwise than the statement: those that it told of first, and
+    /// those that others had told of.
+    fn contradiction(&self, first: &[(i64, NaiveDate)], again: &[(i64, NaiveDate)]) -> Option<String> {
+        let (count, stored) = (self.booked_count, first.len() + again.len());
         if i64::try_from(stored) != Ok(count) {
             return Some(format!("has {count} booked lines, but {stored} are stored"));
         }
-        let sum =
-            |sign: i64| told.iter().filter(|(a, _)| a.signum() == sign).map(|(a, _)| i128::from(*a)).sum::<i128>();
+        let sum = |sign: i64| {
+            first.iter().chain(again).filter(|(a, _)| a.signum() == sign).map(|(a, _)| i128::from(*a)).sum::<i128>()
+        };
         let (credits, debits) = (sum(1), -sum(-1));
-        if let (Some(opening), Some(closing)) = (self.opening, self.closing)
+        // Only the books of a day prove balances, and not those that were accepted although they contradict themselves.
+        let proves = self.proves() && self.decided_by.is_none();
+        if let (true, Some(opening), Some(closing)) = (proves, self.opening, self.closing)
             && i128::from(opening) + credits - debits != i128::from(closing)
         {
             return Some(": opening plus its stored lines is not its closing balance".to_owned());
@@ -254,7 +409,11 @@ impl StatementRow {
         if self.line_count < count || (self.line_count == count && totals != (credits, debits)) {
             return Some("has other totals than its stored lines".to_owned());
         }
-        let days = (told.iter().map(|(_, day)| *day).min(), told.iter().map(|(_, day)| *day).max());
-        (days != (self.first_day, self.last_day)).then(|| "is of other days than its stored lines".to_owned())
+        let days = (first.iter().map(|(_, day)| *day).min(), first.iter().map(|(_, day)| *day).max());
+        // What another message told of first keeps the day that it said.
+        let is_within = days.0.zip(self.first_day).is_none_or(|(of_lines, first)| of_lines >= first)
+            && days.1.zip(self.last_day).is_none_or(|(of_lines, last)| of_lines <= last);
+        let fits = if again.is_empty() { days == (self.first_day, self.last_day) } else { is_within };
+        (!fits).then(|| "is of other days than its stored lines".to_owned())
     }
 }

@@ -119,6 +119,11 @@ impl Open {
 
     fn line(&mut self, line: &Line) {
         if line.status != Status::Booked {
+            if line.status == Status::Pending {
+                let on = days(line).map_or(NaiveDate::MIN, |d| d.booked_on);
+                // So that a report which only announces more than the one before is not taken for the same.
+                self.digest = self.digest.wrapping_add(!u128::from_be_bytes(identity(line, on, on)));
+            }
             return;
         }
         let Some(days) = days(line) else {

@@ -99,6 +99,7 @@ CREATE TABLE statements (
     account_number  TEXT COLLATE "C",
     currency        TEXT COLLATE "C",
     format          TEXT COLLATE "C"    NOT NULL,
+    role            TEXT COLLATE "C"    NOT NULL CONSTRAINT statements_role CHECK (role IN ('statement', 'report', 'notification')),
     message_id      TEXT COLLATE "C",
     statement_id    TEXT COLLATE "C",
     number          BIGINT,
@@ -117,16 +118,19 @@ CREATE TABLE statements (
     debit_total     BIGINT NOT NULL,
     content         BYTEA    NOT NULL,      -- SHA-256 over what it says, apart from how it is written
     state           TEXT COLLATE "C"    NOT NULL CONSTRAINT statements_state CHECK (state IN
-        ('posting', 'posted', 'refused', 'quarantined', 'restated', 'already_imported', 'copy')),
+        ('posting', 'posted', 'refused', 'quarantined', 'restated', 'already_imported', 'copy', 'rejected', 'superseded')),
     same_as         TEXT COLLATE "C" REFERENCES statements (id),    -- the statement that it repeats or restates
     problems        TEXT COLLATE "C"    NOT NULL,      -- JSON
+    decided_by      TEXT COLLATE "C",                  -- who accepted or rejected it, where a person had to
+    decided_at      TIMESTAMP,
+    reason          TEXT COLLATE "C",
     CONSTRAINT statements_place UNIQUE (file, place)
 );
 CREATE INDEX statements_master ON statements (master, last_day);
 CREATE INDEX statements_content ON statements (content);
 
--- What the bank reports, each line once however many messages tell of it. `facet` is the strongest that told: expected
--- (pending), notified (booked intraday), booked (end of day). A line posts once.
+-- What the bank has booked, each line once however many messages tell of it. `facet` is the strongest that told: notified
+-- (booked, as a report or notification says) or booked (as the statement of the day says). A line posts once, at the first.
 CREATE TABLE lines (
     id                   TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
     master               TEXT COLLATE "C"    NOT NULL,
@@ -137,8 +141,8 @@ CREATE TABLE lines (
     amount               BIGINT NOT NULL,   -- credit to us positive
     identity             BYTEA    NOT NULL,   -- digest of its content ...
     ordinal              BIGINT NOT NULL,   -- ... and its place among equals
-    facet                TEXT COLLATE "C"    NOT NULL CONSTRAINT lines_facet CHECK (facet IN ('expected', 'notified', 'booked')),
-    posting              TEXT COLLATE "C"    NOT NULL CONSTRAINT lines_posting CHECK (posting IN ('none', 'history', 'posted')),
+    facet                TEXT COLLATE "C"    NOT NULL CONSTRAINT lines_facet CHECK (facet IN ('notified', 'booked')),
+    posting              TEXT COLLATE "C"    NOT NULL CONSTRAINT lines_posting CHECK (posting IN ('none', 'history', 'posted', 'withdrawn')),
     reversal             BOOLEAN NOT NULL,
     bank_ref             TEXT COLLATE "C",
     owner_ref            TEXT COLLATE "C",
@@ -152,23 +156,56 @@ CREATE TABLE lines (
     remittance           TEXT COLLATE "C",
     info                 TEXT COLLATE "C",
     return_reason        TEXT COLLATE "C",
-    detail_count         BIGINT NOT NULL
+    detail_count         BIGINT NOT NULL,
+    unconfirmed          BOOLEAN NOT NULL,     -- its credits are held until a statement has it
+    replaces             TEXT COLLATE "C"                   -- the line in whose place it stands, as a statement corrected that
 );
 -- I6: the identity of a line never expires.
 CREATE UNIQUE INDEX lines_identity ON lines (master, identity, ordinal);
 CREATE INDEX lines_day ON lines (master, booked_on, id);
 -- One place of a statement tells of one line, whoever posts it.
 CREATE UNIQUE INDEX lines_statement ON lines (statement, place);
+-- Those that no statement has yet: few, and looked for with each statement.
+CREATE INDEX lines_notified ON lines (master, booked_on) WHERE facet = 'notified';
 
 -- The further messages that told of a line; the first stands in the line itself.
 CREATE TABLE line_facets (
     statement TEXT COLLATE "C"    NOT NULL,
     place     BIGINT NOT NULL,
     line      TEXT COLLATE "C"    NOT NULL,
-    kind      TEXT COLLATE "C"    NOT NULL CONSTRAINT line_facets_kind CHECK (kind IN ('expected', 'notified', 'booked')),
+    kind      TEXT COLLATE "C"    NOT NULL CONSTRAINT line_facets_kind CHECK (kind IN ('notified', 'booked')),
     PRIMARY KEY (statement, place)
 );
 CREATE INDEX line_facets_line ON line_facets (line);
+
+-- What the bank says will come or go (pending): shown, and never posted. Met by a line, or expired when none came.
+CREATE TABLE pending_lines (
+    id                   TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    master               TEXT COLLATE "C"    NOT NULL,
+    statement            TEXT COLLATE "C"    NOT NULL,   -- the message that told of it first, and where in it
+    place                BIGINT NOT NULL,
+    expected_on          DATE NOT NULL,
+    amount               BIGINT NOT NULL,   -- credit to us positive
+    identity             BYTEA NOT NULL,
+    bank_ref             TEXT COLLATE "C",
+    end_to_end_id        TEXT COLLATE "C",
+    counterparty_name    TEXT COLLATE "C",
+    counterparty_account TEXT COLLATE "C",
+    remittance           TEXT COLLATE "C",
+    state                TEXT COLLATE "C"    NOT NULL CONSTRAINT pending_lines_state CHECK (state IN ('open', 'met', 'expired')),
+    line                 TEXT COLLATE "C",            -- the line that met it
+    CONSTRAINT pending_lines_met CHECK ((state = 'met') = (line IS NOT NULL)),
+    CONSTRAINT pending_lines_place UNIQUE (statement, place)
+);
+CREATE INDEX pending_lines_open ON pending_lines (master) WHERE state = 'open';
+
+-- How a bank reports on a master, where it is not the usual way.
+CREATE TABLE bank_profiles (
+    master         TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    notified       TEXT COLLATE "C"    NOT NULL CONSTRAINT bank_profiles_notified CHECK (notified IN ('unconfirmed', 'final')),
+    reports        TEXT COLLATE "C"    NOT NULL CONSTRAINT bank_profiles_reports CHECK (reports IN ('cumulative', 'delta')),
+    contradictions TEXT COLLATE "C"    NOT NULL CONSTRAINT bank_profiles_contradictions CHECK (contradictions IN ('wait', 'accept'))
+);
 
 -- The payments inside a line that is a batch; a line with one detail carries it itself.
 CREATE TABLE line_details (

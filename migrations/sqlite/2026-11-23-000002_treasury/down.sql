@@ -1,6 +1,8 @@
 DROP TABLE routes;
 DROP TABLE rules;
 DROP TABLE line_details;
+DROP TABLE bank_profiles;
+DROP TABLE pending_lines;
 DROP TABLE line_facets;
 DROP TABLE lines;
 DROP TABLE statements;

@@ -99,6 +99,7 @@ CREATE TABLE statements (
     account_number  TEXT,
     currency        TEXT,
     format          TEXT    NOT NULL,
+    role            TEXT    NOT NULL CONSTRAINT statements_role CHECK (role IN ('statement', 'report', 'notification')),
     message_id      TEXT,
     statement_id    TEXT,
     number          INTEGER,
@@ -117,16 +118,19 @@ CREATE TABLE statements (
     debit_total     INTEGER NOT NULL,
     content         BLOB    NOT NULL,      -- SHA-256 over what it says, apart from how it is written
     state           TEXT    NOT NULL CONSTRAINT statements_state CHECK (state IN
-        ('posting', 'posted', 'refused', 'quarantined', 'restated', 'already_imported', 'copy')),
+        ('posting', 'posted', 'refused', 'quarantined', 'restated', 'already_imported', 'copy', 'rejected', 'superseded')),
     same_as         TEXT REFERENCES statements (id),    -- the statement that it repeats or restates
     problems        TEXT    NOT NULL,      -- JSON
+    decided_by      TEXT,                  -- who accepted or rejected it, where a person had to
+    decided_at      TEXT,
+    reason          TEXT,
     CONSTRAINT statements_place UNIQUE (file, place)
 ) STRICT;
 CREATE INDEX statements_master ON statements (master, last_day);
 CREATE INDEX statements_content ON statements (content);
 
--- What the bank reports, each line once however many messages tell of it. `facet` is the strongest that told: expected
--- (pending), notified (booked intraday), booked (end of day). A line posts once.
+-- What the bank has booked, each line once however many messages tell of it. `facet` is the strongest that told: notified
+-- (booked, as a report or notification says) or booked (as the statement of the day says). A line posts once, at the first.
 CREATE TABLE lines (
     id                   TEXT    NOT NULL PRIMARY KEY,
     master               TEXT    NOT NULL,
@@ -137,8 +141,8 @@ CREATE TABLE lines (
     amount               INTEGER NOT NULL,   -- credit to us positive
     identity             BLOB    NOT NULL,   -- digest of its content ...
     ordinal              INTEGER NOT NULL,   -- ... and its place among equals
-    facet                TEXT    NOT NULL CONSTRAINT lines_facet CHECK (facet IN ('expected', 'notified', 'booked')),
-    posting              TEXT    NOT NULL CONSTRAINT lines_posting CHECK (posting IN ('none', 'history', 'posted')),
+    facet                TEXT    NOT NULL CONSTRAINT lines_facet CHECK (facet IN ('notified', 'booked')),
+    posting              TEXT    NOT NULL CONSTRAINT lines_posting CHECK (posting IN ('none', 'history', 'posted', 'withdrawn')),
     reversal             INTEGER NOT NULL,
     bank_ref             TEXT,
     owner_ref            TEXT,
@@ -152,23 +156,56 @@ CREATE TABLE lines (
     remittance           TEXT,
     info                 TEXT,
     return_reason        TEXT,
-    detail_count         INTEGER NOT NULL
+    detail_count         INTEGER NOT NULL,
+    unconfirmed          INTEGER NOT NULL,     -- its credits are held until a statement has it
+    replaces             TEXT                   -- the line in whose place it stands, as a statement corrected that
 ) STRICT;
 -- I6: the identity of a line never expires.
 CREATE UNIQUE INDEX lines_identity ON lines (master, identity, ordinal);
 CREATE INDEX lines_day ON lines (master, booked_on, id);
 -- One place of a statement tells of one line, whoever posts it.
 CREATE UNIQUE INDEX lines_statement ON lines (statement, place);
+-- Those that no statement has yet: few, and looked for with each statement.
+CREATE INDEX lines_notified ON lines (master, booked_on) WHERE facet = 'notified';
 
 -- The further messages that told of a line; the first stands in the line itself.
 CREATE TABLE line_facets (
     statement TEXT    NOT NULL,
     place     INTEGER NOT NULL,
     line      TEXT    NOT NULL,
-    kind      TEXT    NOT NULL CONSTRAINT line_facets_kind CHECK (kind IN ('expected', 'notified', 'booked')),
+    kind      TEXT    NOT NULL CONSTRAINT line_facets_kind CHECK (kind IN ('notified', 'booked')),
     PRIMARY KEY (statement, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX line_facets_line ON line_facets (line);
+
+-- What the bank says will come or go (pending): shown, and never posted. Met by a line, or expired when none came.
+CREATE TABLE pending_lines (
+    id                   TEXT    NOT NULL PRIMARY KEY,
+    master               TEXT    NOT NULL,
+    statement            TEXT    NOT NULL,   -- the message that told of it first, and where in it
+    place                INTEGER NOT NULL,
+    expected_on          TEXT NOT NULL,
+    amount               INTEGER NOT NULL,   -- credit to us positive
+    identity             BLOB NOT NULL,
+    bank_ref             TEXT,
+    end_to_end_id        TEXT,
+    counterparty_name    TEXT,
+    counterparty_account TEXT,
+    remittance           TEXT,
+    state                TEXT    NOT NULL CONSTRAINT pending_lines_state CHECK (state IN ('open', 'met', 'expired')),
+    line                 TEXT,            -- the line that met it
+    CONSTRAINT pending_lines_met CHECK ((state = 'met') = (line IS NOT NULL)),
+    CONSTRAINT pending_lines_place UNIQUE (statement, place)
+) STRICT;
+CREATE INDEX pending_lines_open ON pending_lines (master) WHERE state = 'open';
+
+-- How a bank reports on a master, where it is not the usual way.
+CREATE TABLE bank_profiles (
+    master         TEXT    NOT NULL PRIMARY KEY,
+    notified       TEXT    NOT NULL CONSTRAINT bank_profiles_notified CHECK (notified IN ('unconfirmed', 'final')),
+    reports        TEXT    NOT NULL CONSTRAINT bank_profiles_reports CHECK (reports IN ('cumulative', 'delta')),
+    contradictions TEXT    NOT NULL CONSTRAINT bank_profiles_contradictions CHECK (contradictions IN ('wait', 'accept'))
+) STRICT, WITHOUT ROWID;
 
 -- The payments inside a line that is a batch; a line with one detail carries it itself.
 CREATE TABLE line_details (

@@ -5,11 +5,12 @@ use crate::db::bulk::{self, Bulk, Cells, Day};
 use crate::db::schema::{line_details as details_table, line_facets, lines, masters};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
-use crate::statements::identity::{Identity, Stored};
+use crate::statements::identity::{Identity, Keys, Stored};
 use chrono::NaiveDate;
 use diesel::dsl::max;
 use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
-use diesel::{QueryResult, RunQueryDsl, update};
+use diesel::sql_types::Text;
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, update};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Keys per `IN` list.
@@ -43,6 +44,8 @@ pub struct LineRow {
     pub info: Option<String>,
     pub return_reason: Option<String>,
     pub detail_count: i64,
+    pub unconfirmed: bool,
+    pub replaces: Option<String>,
 }
 
 /// A booked line of a file that is about to be stored.
@@ -79,26 +82,70 @@ pub(in crate::statements) fn lines_not_of(
     (first, last): (NaiveDate, NaiveDate),
     chain: &[&str],
 ) -> Result<Vec<Stored>> {
-    type Row = (String, NaiveDate, i64, Vec<u8>, String);
     let some = lines::table
         .filter(lines::master.eq(master))
         .filter(lines::booked_on.between(first, last))
         .order((lines::booked_on, lines::id));
-    let columns = (lines::id, lines::booked_on, lines::amount, lines::identity, lines::statement);
-    let rows: Vec<Row> = some.select(columns).load(conn).map_err(broken)?;
+    let rows: Vec<PairRow> = some.select(PairRow::as_select()).load(conn).map_err(broken)?;
+    not_told_by(conn, rows, chain)
+}
+
+/// Adds lines near these days that no statement has yet, and that a statement may date otherwise, to those found by day.
+pub(in crate::statements) fn add_notified(
+    conn: &mut Conn,
+    master: &str,
+    (first, last): (NaiveDate, NaiveDate),
+    chain: &[&str],
+    found: &mut Vec<Stored>,
+) -> Result<()> {
+    let some = lines::table
+        .filter(lines::master.eq(master))
+        .filter(lines::facet.eq("notified"))
+        .filter(lines::booked_on.between(first, last))
+        .order((lines::booked_on, lines::id));
+    let rows: Vec<PairRow> = some.select(PairRow::as_select()).load(conn).map_err(broken)?;
+    let known: HashSet<String> = found.iter().map(|s| s.id.clone()).collect();
+    let near = not_told_by(conn, rows, chain)?;
+    found.extend(near.into_iter().filter(|s| !known.contains(&s.id)));
+    Ok(())
+}
+
+/// What pairing needs to know of a line.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = lines)]
+struct PairRow {
+    id: String,
+    booked_on: NaiveDate,
+    amount: i64,
+    identity: Vec<u8>,
+    statement: String,
+    facet: String,
+    posting: String,
+    end_to_end_id: Option<String>,
+    bank_ref: Option<String>,
+    counterparty_account: Option<String>,
+}
+
+fn not_told_by(conn: &mut Conn, rows: Vec<PairRow>, chain: &[&str]) -> Result<Vec<Stored>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let told = line_facets::table.filter(line_facets::statement.eq_any(chain)).select(line_facets::line);
     let told: HashSet<String> = told.load(conn).map_err(broken)?.into_iter().collect();
-    let others =
-        rows.into_iter().filter(|(id, .., statement)| !chain.contains(&statement.as_str()) && !told.contains(id));
+    let others = rows.into_iter().filter(|r| !chain.contains(&r.statement.as_str()) && !told.contains(&r.id));
     Ok(others
-        .map(|(id, day, amount, identity, _)| Stored {
-            id,
-            day,
-            amount,
-            identity: identity.as_slice().try_into().unwrap_or_default(),
+        .map(|r| {
+            let open = r.facet == "notified";
+            Stored {
+                day: r.booked_on,
+                amount: r.amount,
+                identity: r.identity.as_slice().try_into().unwrap_or_default(),
+                keys: Keys::of(r.end_to_end_id.as_deref(), r.bank_ref.as_deref(), r.counterparty_account.as_deref()),
+                loose: open,
+                unconfirmed: open && r.posting == "posted",
+                exact: false,
+                id: r.id,
+            }
         })
         .collect())
 }
@@ -110,9 +157,11 @@ struct StoredLine<'a> {
     booked_on: &'a Day,
     valued_on: &'a Day,
     ordinal: i64,
-    posting: &'static str,
+    kind: &'static str,
+    placed: &'a Placed,
     reversal: i64,
     detail_count: i64,
+    unconfirmed: i64,
 }
 
 impl Bulk for StoredLine<'_> {
@@ -144,6 +193,8 @@ impl Bulk for StoredLine<'_> {
         "info",
         "return_reason",
         "detail_count",
+        "unconfirmed",
+        "replaces",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -157,8 +208,8 @@ impl Bulk for StoredLine<'_> {
         c.int(&line.amount)?;
         c.bytes(&line.identity)?;
         c.int(&self.ordinal)?;
-        c.text("booked")?;
-        c.text(self.posting)?;
+        c.text(self.kind)?;
+        c.text(self.placed.posting)?;
         c.flag(&self.reversal)?;
         for text in [
             &line.bank_ref,
@@ -176,7 +227,9 @@ impl Bulk for StoredLine<'_> {
         ] {
             c.maybe_text(text.as_deref())?;
         }
-        c.int(&self.detail_count)
+        c.int(&self.detail_count)?;
+        c.flag(&self.unconfirmed)?;
+        c.maybe_text(self.placed.replaces.as_deref())
     }
 }
 
@@ -184,6 +237,7 @@ struct StoredFacet<'a> {
     line: &'a str,
     statement: &'a str,
     place: i64,
+    kind: &'static str,
 }
 
 impl Bulk for StoredFacet<'_> {
@@ -195,7 +249,7 @@ impl Bulk for StoredFacet<'_> {
         c.text(self.statement)?;
         c.int(&self.place)?;
         c.text(self.line)?;
-        c.text("booked")
+        c.text(self.kind)
     }
 }
 
@@ -251,14 +305,20 @@ pub struct Placed {
     pub id: String,
     /// `none` (of nothing), `history` (before the cut-over) or `posted`.
     pub posting: &'static str,
+    /// Its credits are held until a statement has it.
+    pub unconfirmed: bool,
+    /// The line in whose place it stands, which a statement told with another amount.
+    pub replaces: Option<String>,
 }
 
 /// Stores new lines of a master, and the facets of lines that are there already. `expected_lines` is how many lines the
-/// master had when the pairing was made: another number means that somebody else was here meanwhile, and a conflict.
+/// master had when the pairing was made: another number means that somebody else was here meanwhile, and a conflict. `kind` is
+/// the facet that the message gives: `notified` or `booked`.
 pub fn insert_lines(
     tx: &mut Tx<'_>,
     master: &str,
     expected_lines: i64,
+    kind: &'static str,
     new: &[(NewLine, Placed)],
     again: &[(NewLine, String)],
 ) -> Result<()> {
@@ -286,23 +346,99 @@ pub fn insert_lines(
             booked_on: day(&line.booked_on)?,
             valued_on: day(&line.valued_on)?,
             ordinal: *next,
-            posting: placed.posting,
+            kind,
+            placed,
+            unconfirmed: i64::from(placed.unconfirmed),
             reversal: i64::from(line.reversal),
             detail_count: i64::try_from(line.details.len().max(1)).unwrap_or(i64::MAX),
         });
         *next += 1;
-        details.extend(line.details.iter().zip(0i64..).map(|(detail, place)| {
-            let sign = if detail.direction.map_or(line.amount < 0, |d| d == Direction::Debit) { -1 } else { 1 };
-            StoredDetail { line: &placed.id, place, amount: detail.amount.map(|a| sign * a.0), detail }
-        }));
+        details.extend(details_of(&placed.id, line));
     }
     let facets: Vec<StoredFacet<'_>> = again
         .iter()
-        .map(|(line, id)| StoredFacet { line: id, statement: &line.statement, place: line.place })
+        .map(|(line, id)| StoredFacet { line: id, statement: &line.statement, place: line.place, kind })
         .collect();
     bulk::insert(tx.conn(), &rows)?;
     bulk::insert(tx.conn(), &details)?;
     bulk::insert(tx.conn(), &facets)
+}
+
+fn details_of<'a>(id: &'a str, line: &'a NewLine) -> impl Iterator<Item = StoredDetail<'a>> {
+    line.details.iter().zip(0i64..).map(move |(detail, place)| {
+        let sign = if detail.direction.map_or(line.amount < 0, |d| d == Direction::Debit) { -1 } else { 1 };
+        StoredDetail { line: id, place, amount: detail.amount.map(|a| sign * a.0), detail }
+    })
+}
+
+/// Stores the payments inside a line that was told without them.
+pub fn add_details(tx: &mut Tx<'_>, id: &str, told: &NewLine) -> Result<()> {
+    bulk::insert(tx.conn(), &details_of(id, told).collect::<Vec<_>>())?;
+    let count = i64::try_from(told.details.len()).unwrap_or(i64::MAX);
+    update(lines::table.find(id)).set(lines::detail_count.eq(count)).execute(tx.conn()).map_err(broken)?;
+    Ok(())
+}
+
+/// The statement of the day has these lines.
+pub fn confirm(tx: &mut Tx<'_>, ids: &[&str]) -> Result<()> {
+    for some in ids.chunks(KEYS) {
+        let set = (lines::facet.eq("booked"), lines::unconfirmed.eq(false));
+        update(lines::table.filter(lines::id.eq_any(some))).set(set).execute(tx.conn()).map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// The places of those announced lines that are booked already: an announcement may come after what it announces.
+pub fn booked_already(conn: &mut Conn, master: &str, announced: &[NewLine]) -> Result<HashSet<i64>> {
+    let named: Vec<&str> = announced.iter().filter_map(|l| l.end_to_end_id.as_deref()).collect();
+    let mut booked: HashSet<(String, i64)> = HashSet::new();
+    for some in named.chunks(KEYS) {
+        let rows = lines::table.filter(lines::master.eq(master)).filter(lines::end_to_end_id.eq_any(some));
+        let rows: Vec<(Option<String>, i64)> =
+            rows.select((lines::end_to_end_id, lines::amount)).load(conn).map_err(broken)?;
+        booked.extend(rows.into_iter().filter_map(|(id, amount)| id.map(|id| (id, amount))));
+    }
+    let is_booked = |l: &&NewLine| l.end_to_end_id.clone().is_some_and(|id| booked.contains(&(id, l.amount)));
+    Ok(announced.iter().filter(is_booked).map(|l| l.place).collect())
+}
+
+/// What a line posted was taken back.
+pub fn withdraw(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let set = (lines::posting.eq("withdrawn"), lines::unconfirmed.eq(false));
+    update(lines::table.find(id)).set(set).execute(tx.conn()).map_err(broken)?;
+    Ok(())
+}
+
+/// Lines by their ids.
+pub fn lines_by_id(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, LineRow>> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(KEYS) {
+        let rows: Vec<LineRow> =
+            lines::table.filter(lines::id.eq_any(some)).select(LineRow::as_select()).load(conn).map_err(broken)?;
+        found.extend(rows.into_iter().map(|l| (l.id.clone(), l)));
+    }
+    Ok(found)
+}
+
+/// The lines that this statement told of and no other taken-in statement of a day does, oldest first.
+pub(in crate::statements) fn lines_only_of(conn: &mut Conn, statement: &str) -> Result<Vec<LineRow>> {
+    let sql = "SELECT t.line AS line FROM (SELECT id AS line FROM lines WHERE statement = $1 \
+               UNION SELECT line FROM line_facets WHERE statement = $1) t WHERE NOT EXISTS ( \
+               SELECT 1 FROM lines l JOIN statements s ON s.id = l.statement WHERE l.id = t.line AND s.id <> $1 \
+               AND s.role = 'statement' AND s.state IN ('posting', 'posted')) AND NOT EXISTS ( \
+               SELECT 1 FROM line_facets f JOIN statements s ON s.id = f.statement WHERE f.line = t.line AND s.id <> $1 \
+               AND s.role = 'statement' AND s.state IN ('posting', 'posted')) ORDER BY t.line";
+    let ids: Vec<LineId> = sql_query(sql).bind::<Text, _>(statement).load(conn).map_err(broken)?;
+    let ids: Vec<&str> = ids.iter().map(|l| l.line.as_str()).collect();
+    let mut rows: Vec<LineRow> = lines_by_id(conn, &ids)?.into_values().collect();
+    rows.sort_by(|a, b| (a.booked_on, &a.id).cmp(&(b.booked_on, &b.id)));
+    Ok(rows)
+}
+
+#[derive(QueryableByName)]
+struct LineId {
+    #[diesel(sql_type = Text)]
+    line: String,
 }
 
 fn next_ordinals(conn: &mut Conn, master: &str, new: &[(NewLine, Placed)]) -> Result<HashMap<Identity, i64>> {

@@ -1,0 +1,288 @@
+//! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
+
+use crate::allocation::place::{Placement, Placer, merged};
+use crate::allocation::store::{self, NewRoute};
+use crate::allocation::{Move, RouteRow, holds, move_line, withdraw};
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::ledger::{self, Basis, Cause, HoldKind, NewEntry, NewPosting};
+use crate::statements::identity::{Known, NEAR};
+use crate::statements::pending::{Sought, meeting};
+use crate::statements::{self, LineRow, NewLine, Notified, PendingRow, Placed, StatementRow};
+use std::collections::HashMap;
+
+/// Lines of one message that are posted in one commit.
+pub(super) struct Slice {
+    pub(super) row: StatementRow,
+    expected_lines: i64,
+    /// Told for the first time.
+    pub(super) new: Vec<NewLine>,
+    /// Told before by other messages.
+    pub(super) again: Vec<(NewLine, Known)>,
+    /// Announced, not booked.
+    pub(super) pending: Vec<NewLine>,
+}
+
+impl Slice {
+    pub(super) fn new(row: StatementRow, expected_lines: i64) -> Slice {
+        Slice { row, expected_lines, new: Vec::new(), again: Vec::new(), pending: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.new.len() + self.again.len() + self.pending.len()
+    }
+
+    /// Lines that are stored now, and lines that were.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let changed = self.again.iter().filter(|(_, known)| matches!(known, Known::Changed(_))).count();
+        (self.new.len() + changed, self.again.len() - changed)
+    }
+
+    pub(super) fn post(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let Some(master) = self.row.master.as_deref() else {
+            return Err(Error::Broken(format!("{} has no master", self.row.id)));
+        };
+        let placer = crate::allocation::placer(tx.conn(), master)?;
+        let kind = if self.row.proves() { "booked" } else { "notified" };
+        let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
+        let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
+        let mut known = if ids.is_empty() { HashMap::new() } else { statements::lines_by_id(tx.conn(), &ids)? };
+        let mut new: Vec<(&NewLine, Option<String>)> = self.new.iter().map(|line| (line, None)).collect();
+        let mut again: Vec<(NewLine, String)> = Vec::with_capacity(self.again.len());
+        for (line, was) in &self.again {
+            match was {
+                Known::Same(id) => again.push((line.clone(), id.clone())),
+                Known::Changed(id) => {
+                    let stored = known.get(id).ok_or_else(|| gone(id))?;
+                    withdraw(tx, stored, "the statement has it with another amount")?;
+                    new.push((line, Some(id.clone())));
+                }
+            }
+        }
+        let (stored, any) = self.post_new(tx, &placer, held, new)?;
+        if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
+            // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
+            // whether it was kept when its answer is lost.
+            statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
+        }
+        statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again)?;
+        if self.row.proves() {
+            self.confirm(tx, &placer, &again, &mut known)?;
+        }
+        for (line, id) in again.iter().filter(|(line, _)| line.details.len() > 1) {
+            add_details(tx, &placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
+        }
+        self.meet(tx, master, &stored, &again)
+    }
+
+    /// Posts lines that are told for the first time, and says whether that made any entry.
+    fn post_new(
+        &self,
+        tx: &mut Tx<'_>,
+        placer: &Placer,
+        held: bool,
+        new: Vec<(&NewLine, Option<String>)>,
+    ) -> Result<(Vec<(NewLine, Placed)>, bool)> {
+        let mut stored = Vec::with_capacity(new.len());
+        let mut entries = Vec::with_capacity(new.len());
+        let mut decisions = Vec::with_capacity(new.len());
+        for (line, replaces) in new {
+            let id = tx.id("ln");
+            let posting = match line {
+                l if l.amount == 0 => "none",
+                l if l.booked_on < placer.cut_over_on => "history",
+                _ => "posted",
+            };
+            let unconfirmed = held && posting == "posted" && line.amount > 0;
+            if posting == "posted" {
+                let placements = placer.place(line);
+                entries.push(entry(placer, &id, line, &placements, unconfirmed));
+                decisions.push((id.clone(), placements));
+            }
+            stored.push((line.clone(), Placed { id, posting, unconfirmed, replaces }));
+        }
+        let posted = ledger::post_in(tx, &entries)?;
+        let mut routes = Vec::with_capacity(decisions.len());
+        for ((line, placements), posted) in decisions.into_iter().zip(posted) {
+            let posted = posted.map_err(|no| no.within(format!("line {line}")))?;
+            routes.extend(NewRoute::of(&line, 0, posted.number, placements));
+        }
+        store::insert_routes(tx, &routes)?;
+        Ok((stored, !entries.is_empty()))
+    }
+
+    /// The books of the day have what was notified: it may be spent from now on.
+    fn confirm(
+        &self,
+        tx: &mut Tx<'_>,
+        placer: &Placer,
+        again: &[(NewLine, String)],
+        known: &mut HashMap<String, LineRow>,
+    ) -> Result<()> {
+        let (mut confirmed, mut released) = (Vec::new(), Vec::new());
+        for (_, id) in again {
+            let Some(line) = known.get_mut(id).filter(|l| l.facet == "notified") else { continue };
+            if line.unconfirmed {
+                let routes = store::routes_of(tx.conn(), id)?;
+                let in_force = store::in_force(&routes);
+                released.extend(in_force.iter().flat_map(|r| placer.holds(r)).map(|h| holds::released(&h)));
+                line.unconfirmed = false;
+            }
+            "booked".clone_into(&mut line.facet);
+            confirmed.push(id.as_str());
+        }
+        if !released.is_empty() {
+            let seq = again.first().map_or(0, |(line, _)| line.place);
+            let day = crate::time::day_of(tx.now());
+            let entry = NewEntry {
+                kind: "confirmation".to_owned(),
+                basis: Basis::Fact,
+                description: format!("A statement has {} lines that were notified before", confirmed.len()),
+                booked_on: day,
+                valued_on: day,
+                cause: Cause { kind: "confirmation".to_owned(), id: self.row.id.clone(), seq },
+                postings: Vec::new(),
+                holds: released,
+                reverses: None,
+                metadata: None,
+            };
+            ledger::post_one(tx, entry)?;
+        }
+        statements::confirm(tx, &confirmed)
+    }
+
+    /// What was announced is met by booked lines; what is announced now is kept, once.
+    fn meet(
+        &self,
+        tx: &mut Tx<'_>,
+        master: &str,
+        stored: &[(NewLine, Placed)],
+        again: &[(NewLine, String)],
+    ) -> Result<()> {
+        let mut open = statements::open_pending(tx.conn(), master)?;
+        if open.is_empty() && self.pending.is_empty() {
+            return Ok(());
+        }
+        let booked: Vec<(&NewLine, &str)> = stored
+            .iter()
+            .map(|(line, placed)| (line, placed.id.as_str()))
+            .chain(again.iter().map(|(line, id)| (line, id.as_str())))
+            .collect();
+        let sought: Vec<Sought> = booked.iter().map(|(line, _)| sought(line)).collect();
+        let mut met: Vec<String> = Vec::new();
+        for ((_, line), pending) in booked.iter().zip(meeting(&sought, &open)) {
+            if let Some(pending) = pending {
+                statements::meet_pending(tx, &pending.id, line)?;
+                met.push(pending.id.clone());
+            }
+        }
+        open.retain(|p| !met.contains(&p.id));
+        let asked: Vec<Sought> = self.pending.iter().map(self::sought).collect();
+        let told = statements::booked_already(tx.conn(), master, &self.pending)?;
+        let known = meeting(&asked, &open);
+        let fresh =
+            self.pending.iter().zip(known).filter(|(line, known)| known.is_none() && !told.contains(&line.place));
+        let fresh: Vec<PendingRow> = fresh.map(|(line, _)| pending_row(tx.id("pl"), master, line)).collect();
+        statements::insert_pending(tx, &fresh)
+    }
+}
+
+/// A message's last line is stored: it is posted, what it replaces is taken back, and what should have come by now is overdue.
+pub(super) fn finish(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64) -> Result<()> {
+    statements::finish_statement(tx, row, new_lines)?;
+    if let Some(earlier) = &row.same_as {
+        for line in statements::supersede(tx, earlier, row)? {
+            withdraw(tx, &line, "the statement that told of it was restated without it")?;
+        }
+    }
+    let (Some(master), Some(closed_on), true) = (&row.master, row.closing_on, row.proves()) else { return Ok(()) };
+    let Some(due) = closed_on.checked_sub_signed(NEAR) else { return Ok(()) };
+    let expired = statements::expire_pending(tx, master, due)?;
+    if expired > 0 {
+        let after = serde_json::json!({ "count": expired, "expected_up_to": due, "closed_on": closed_on });
+        tx.event("pending.expired", &row.id, None, Some(after.to_string()));
+    }
+    Ok(())
+}
+
+fn gone(id: &str) -> Error {
+    Error::Broken(format!("line {id} is gone"))
+}
+
+fn sought(line: &NewLine) -> Sought {
+    let incoming = statements::incoming(line, 0);
+    Sought { day: line.booked_on, amount: line.amount, identity: line.identity, keys: incoming.keys }
+}
+
+fn pending_row(id: String, master: &str, line: &NewLine) -> PendingRow {
+    PendingRow {
+        id,
+        master: master.to_owned(),
+        statement: line.statement.clone(),
+        place: line.place,
+        expected_on: line.booked_on,
+        amount: line.amount,
+        identity: line.identity.to_vec(),
+        bank_ref: line.bank_ref.clone(),
+        end_to_end_id: line.end_to_end_id.clone(),
+        counterparty_name: line.counterparty_name.clone(),
+        counterparty_account: line.counterparty_account.clone(),
+        remittance: line.remittance.clone(),
+        state: "open".to_owned(),
+        line: None,
+    }
+}
+
+/// A message brings the payments inside a batch that was told without them: what waited as a whole is placed one by one.
+fn add_details(tx: &mut Tx<'_>, placer: &Placer, told: &NewLine, stored: &LineRow) -> Result<()> {
+    if stored.detail_count > 1 || stored.amount != told.amount {
+        return Ok(());
+    }
+    statements::add_details(tx, &stored.id, told)?;
+    let routes = store::routes_of(tx.conn(), &stored.id)?;
+    let waits = matches!(store::in_force(&routes).as_slice(), [RouteRow { suspense: true, .. }]);
+    let placements = placer.place(told);
+    if !waits || stored.posting != "posted" || placements.iter().all(|p| p.decision.suspense) {
+        return Ok(());
+    }
+    let how = "by the payments that another message brought";
+    let moved = Move { line: stored, detail: None, how, no_change: "suspense" };
+    move_line(tx, &moved, |_, _| placements).map(|_| ())
+}
+
+/// What the bank has done, as an entry: the master on one side, the shares on the other.
+fn entry(placer: &Placer, id: &str, line: &NewLine, placements: &[Placement], unconfirmed: bool) -> NewEntry {
+    let kind = match line {
+        l if l.reversal => "bank_reversal",
+        l if l.return_reason.is_some() => "return",
+        l if l.amount > 0 => "inflow",
+        _ => "outflow",
+    };
+    let how = match placements {
+        [Placement { decision, .. }] => decision.how(),
+        parts => {
+            let waiting = parts.iter().filter(|p| p.decision.suspense).count();
+            let placed = parts.len() - waiting;
+            match waiting {
+                0 => format!("placed payment by payment, {placed} of them"),
+                _ => format!("placed payment by payment, {placed} of them; {waiting} wait in suspense"),
+            }
+        }
+    };
+    let held = if unconfirmed { placer.holds_of(id, 0, placements) } else { Vec::new() };
+    let master = NewPosting { account: placer.account, amount: line.amount };
+    let shares = merged(placements.iter().flat_map(|p| &p.decision.shares));
+    let shares = shares.into_iter().map(|(account, amount)| NewPosting { account, amount });
+    NewEntry {
+        kind: kind.to_owned(),
+        basis: Basis::Fact,
+        description: format!("{kind} {how}"),
+        booked_on: line.booked_on,
+        valued_on: line.valued_on,
+        cause: Cause::new("line", id),
+        postings: std::iter::once(master).chain(shares).collect(),
+        holds: held.iter().map(|h| holds::moved(h, HoldKind::Placed)).collect(),
+        reverses: None,
+        metadata: None,
+    }
+}
