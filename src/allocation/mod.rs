@@ -37,6 +37,8 @@ pub enum Refusal {
     NotALeaf { leaf: String, master: String },
     /// It is there already.
     SameLeaf { line: String, leaf: String },
+    /// Only what was notified and no statement has can be withdrawn.
+    InStatement { line: String, posting: String },
     /// Rules that cannot be used.
     BadRules { problems: String },
 }
@@ -49,6 +51,7 @@ impl crate::error::Refusal for Refusal {
             Refusal::NothingPosted { .. } => "nothing_posted",
             Refusal::NotALeaf { .. } => "not_a_leaf",
             Refusal::SameLeaf { .. } => "same_leaf",
+            Refusal::InStatement { .. } => "in_statement",
             Refusal::BadRules { .. } => "bad_rules",
         }
     }
@@ -69,6 +72,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{leaf} is not a leaf of {master}; `tributary chart show --master {master}` lists them")
             }
             Refusal::SameLeaf { line, leaf } => write!(f, "line {line} is on {leaf} already"),
+            Refusal::InStatement { line, posting } => write!(
+                f,
+                "line {line} is {posting} and the bank's statement has it, or it was withdrawn before; only what was notified and no statement has can be withdrawn"
+            ),
             Refusal::BadRules { problems } => write!(f, "the rules cannot be used: {problems}"),
         }
     }
@@ -272,9 +279,27 @@ fn move_line(
     Ok(posted)
 }
 
+/// A person takes back a line that was notified as booked and that no statement has: the bank did not do it after all.
+pub fn withdraw_notified(tx: &mut Tx<'_>, line: &str, reason: &str) -> Result<()> {
+    if reason.trim().chars().count() < 3 {
+        return Err(Refusal::NoReason.into());
+    }
+    let line = statements::line(tx.conn(), line)?;
+    if line.facet != "notified" || line.posting == "withdrawn" {
+        return Err(Refusal::InStatement { line: line.id, posting: line.posting }.into());
+    }
+    let why = format!("{} withdrew it: {}", tx.actor(), reason.trim());
+    withdraw_line(tx, &line, "by a person, as no statement has it", &why)
+}
+
 /// Takes back what a line posted, because the bank has taken the line back: a linked entry on the open period's day with the
 /// line's own value date. Whose share it was is not asked again: a fact may leave a leaf below its floor.
 fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
+    withdraw_line(tx, line, why, why)
+}
+
+/// `why` is sealed and names nobody; `sentence` stands in the route.
+fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> Result<()> {
     let routes = store::routes_of(tx.conn(), &line.id)?;
     if let Some(newest) = routes.last().filter(|_| line.posting == "posted") {
         let [account, suspense, in_transit] = store::accounts_of(tx.conn(), &line.master)?;
@@ -305,7 +330,7 @@ fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
             evidence: place::Evidence::Withdrawn,
             rule: None,
             matched: Vec::new(),
-            sentence: why.to_owned(),
+            sentence: sentence.to_owned(),
             shares: Vec::new(),
             suspense: false,
         };

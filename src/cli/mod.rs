@@ -25,6 +25,7 @@ mod bench;
 mod chart;
 mod check;
 mod demo;
+mod healing;
 mod journal;
 mod positions;
 mod route;

@@ -28,6 +28,16 @@ pub enum Statement {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Accept a statement that waits, because it contradicts itself or restates another
+    Accept(super::healing::Decide),
+    /// Reject a statement that waits: nothing of it is ever posted
+    Reject(super::healing::Decide),
+    /// Take back a line that was notified as booked and that no statement has
+    Withdraw(super::healing::Withdraw),
+    /// What the bank's messages leave open, each by its name
+    Breaks,
+    /// How a bank reports on a master: shown, or set
+    Profile(super::healing::SetProfile),
     /// List the statements that came, or show one with its lines and where each went
     Show {
         /// A statement's id; left out: the newest files and their statements
@@ -43,6 +53,11 @@ pub fn run(context: &Context, command: &Statement) -> Result<()> {
     match command {
         Statement::Inspect { files } => inspect_files(context, files),
         Statement::Import { files } => import(context, files),
+        Statement::Accept(decide) => super::healing::accept(context, decide),
+        Statement::Reject(decide) => super::healing::reject(context, decide),
+        Statement::Withdraw(asked) => super::healing::withdraw(context, asked),
+        Statement::Breaks => super::healing::breaks(context),
+        Statement::Profile(profile) => super::healing::profile(context, profile),
         Statement::Show { id: Some(id), .. } => show(context, id),
         Statement::Show { id: None, limit } => list(context, *limit),
     }

@@ -31,6 +31,7 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+pub mod breaks;
 pub mod check;
 mod gaps;
 pub mod identity;
@@ -39,6 +40,7 @@ mod profile;
 mod store;
 pub mod survey;
 
+pub use breaks::{Break, breaks};
 pub use gaps::{Gap, ShownGap, all_gaps, gaps};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};

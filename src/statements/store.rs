@@ -3,6 +3,7 @@
 mod files;
 mod lines;
 mod notices;
+mod questions;
 
 pub(super) use files::set_file_state;
 pub use files::{FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes};
@@ -13,6 +14,7 @@ pub use lines::{
 pub(super) use lines::{add_notified, lines_not_of, lines_only_of};
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
+pub(super) use questions::open_questions;
 
 use super::identity::Link;
 use super::survey::Surveyed;

@@ -1,0 +1,37 @@
+//! What the bank's messages leave open, each by its name: an unexplained difference is a break, and none is silent.
+
+use super::{ShownGap, store};
+use crate::db::Conn;
+use crate::error::Result;
+use serde::Serialize;
+
+/// One break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Break {
+    /// `missing_days`, `quarantined`, `restated`, `contradiction`, `not_in_statement`, `never_came`.
+    pub kind: &'static str,
+    /// The master's code.
+    pub master: String,
+    /// What it is about: a statement, a line, an announced line, or days.
+    pub subject: String,
+    /// What it is, and what to do, for people.
+    pub what: String,
+}
+
+/// All breaks, by master, kind and subject.
+pub fn breaks(conn: &mut Conn) -> Result<Vec<Break>> {
+    let mut all: Vec<Break> = super::all_gaps(conn)?.into_iter().map(of_gap).collect();
+    all.extend(store::open_questions(conn)?);
+    all.sort_by(|a, b| (&a.master, a.kind, &a.subject).cmp(&(&b.master, b.kind, &b.subject)));
+    Ok(all)
+}
+
+fn of_gap(gap: ShownGap) -> Break {
+    let what = format!("{gap}; it closes by itself when the missing statement is imported");
+    Break {
+        kind: "missing_days",
+        subject: format!("{} to {}", gap.closed_on, gap.next_closed_on),
+        master: gap.master,
+        what,
+    }
+}
