@@ -10,6 +10,7 @@ mod intake;
 mod interruption;
 mod journal;
 mod nodes;
+mod other_parsers;
 mod positions;
 mod scenarios;
 mod tampering;
