@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tributary::banking::inspect::{Inspection, inspect};
-use tributary::banking::write::{Camt053, Entry, Statement, Totals, Version};
+use tributary::banking::write::{Camt, Entry, Statement, Totals, Version};
 use tributary::banking::{
-    Balance, Detail, Direction, Event, Foot, Head, Line, Problem, Reader, Severity, Status, findings,
+    Balance, Detail, Direction, Event, Foot, Head, Line, Problem, Reader, Role, Severity, Status, findings,
 };
 use tributary::money::{Currency, Minor};
 
@@ -138,10 +138,13 @@ fn written_camt_is_valid_by_the_schema() {
     }
     let folder = std::env::temp_dir().join(format!("tributary-schema-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    for (version, name) in [(Version::V02, "camt.053.001.02"), (Version::V08, "camt.053.001.08")] {
+    let roles = [("camt.052", Role::Report), ("camt.053", Role::Statement), ("camt.054", Role::Notification)];
+    let versions = [("001.02", Version::V02), ("001.08", Version::V08)];
+    for ((format, role), (number, version)) in roles.into_iter().flat_map(|r| versions.map(|v| (r, v))) {
+        let name = format!("{format}.{number}");
         let file = folder.join(format!("{name}.xml"));
-        fs::write(&file, every_feature(version)).unwrap();
-        let schema = schemas.join("camt.053").join(format!("{name}.xsd"));
+        fs::write(&file, every_feature(role, version)).unwrap();
+        let schema = schemas.join(format).join(format!("{name}.xsd"));
         let outcome =
             Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(&file).output().unwrap();
         assert!(outcome.status.success(), "{name}: {}", String::from_utf8_lossy(&outcome.stderr));
@@ -153,7 +156,7 @@ fn written_camt_is_valid_by_the_schema() {
 }
 
 /// A file with everything that can be written.
-fn every_feature(version: Version) -> Vec<u8> {
+fn every_feature(role: Role, version: Version) -> Vec<u8> {
     let currency: Currency = "EUR".parse().unwrap();
     let on = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
     let plain = full_detail();
@@ -206,7 +209,7 @@ fn every_feature(version: Version) -> Vec<u8> {
         totals: None,
         ..whole.clone()
     };
-    let mut file = Camt053::begin(Vec::new(), version, "MSG-1", whole.created).unwrap();
+    let mut file = Camt::begin_as(role, Vec::new(), version, "MSG-1", whole.created).unwrap();
     file.statement(&whole, &entries).unwrap();
     file.statement(&page, Vec::<Entry>::new()).unwrap();
     file.end().unwrap()
