@@ -5,8 +5,7 @@
 //! not members whose length stands behind them, which is what Java programs write.) Nothing is ever written out, so that
 //! names are for messages only.
 //!
-//! What is packed can be a trap: each member may grow by [`RATIO_LIMIT`] at most once it is beyond a few MiB, all together
-//! by [`SIZE_LIMIT`], and there may be [`MEMBER_LIMIT`] of them. Archives in archives and encrypted members are refused.
+//! What is packed can be a trap, so there are [`LIMITS`]. Archives in archives and encrypted members are refused.
 //!
 //! Invariant: an archive whose end was not seen, or that holds another thing than its directory says, ends with an error.
 
@@ -16,17 +15,20 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many members an archive may have.
-pub(super) const MEMBER_LIMIT: u64 = 10_000;
+/// What may come out of an archive.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// How many members it may have.
+    members: u64,
+    /// How many bytes all members together may be.
+    size: u64,
+    /// How many times as large as it is packed a member may be. Bank files of one line over and over come to 40.
+    ratio: u64,
+    /// Up to so many bytes nobody asks how well a member was packed.
+    free: u64,
+}
 
-/// How many bytes all members together may be.
-const SIZE_LIMIT: u64 = 4 << 30;
-
-/// How many times as large as it is packed a member may be. Bank files of one line over and over come to 40.
-const RATIO_LIMIT: u64 = 100;
-
-/// Up to here nobody asks how well a member was packed.
-const RATIO_FREE: u64 = 4 << 20;
+const LIMITS: Limits = Limits { members: 10_000, size: 4 << 30, ratio: 100, free: 4 << 20 };
 
 /// How many bytes are unpacked at a time.
 const PIECE: usize = 32 * 1024;
@@ -55,9 +57,14 @@ pub(super) struct Member<R> {
 
 impl<R: BufRead> Archive<R> {
     pub(super) fn new(container: Container, input: R) -> Self {
+        Self::within(LIMITS, container, input)
+    }
+
+    fn within(limits: Limits, container: Container, input: R) -> Self {
         Archive(Arc::new(Mutex::new(Unpacker {
             input: Counted { input, at: 0 },
             container,
+            limits,
             members: 0,
             unpacked: 0,
             current: None,
@@ -120,6 +127,7 @@ impl<R: BufRead> BufRead for Member<R> {
 struct Unpacker<R> {
     input: Counted<R>,
     container: Container,
+    limits: Limits,
     members: u64,
     /// Bytes that all members gave.
     unpacked: u64,
@@ -182,8 +190,8 @@ impl<R: BufRead> Unpacker<R> {
                 let Some(header) = zip::next_header(&mut self.input, &self.read)? else {
                     return Ok(None);
                 };
-                if self.members >= MEMBER_LIMIT {
-                    return Err(wrong(format!("the archive has more than {MEMBER_LIMIT} members")));
+                if self.members >= self.limits.members {
+                    return Err(wrong(format!("the archive has more than {} members", self.limits.members)));
                 }
                 let name = header.name();
                 let (is_folder, is_litter) = (header.is_folder(), header.is_litter());
@@ -253,7 +261,7 @@ impl<R: BufRead> Unpacker<R> {
                 current.crc.update(out.get(..count).unwrap_or_default());
                 current.unpacked += widened(count);
                 self.unpacked += widened(count);
-                check_size(current, self.unpacked)?;
+                check_size(&self.limits, current, self.unpacked)?;
                 return Ok(count);
             }
         }
@@ -347,13 +355,12 @@ fn inflate<R: BufRead>(
     Ok((taken, usize::try_from(given).unwrap_or(0), ended))
 }
 
-fn check_size(current: &Current, all: u64) -> io::Result<()> {
-    if all > SIZE_LIMIT {
-        return Err(wrong(format!("the archive unpacks to more than {SIZE_LIMIT} bytes")));
+fn check_size(limits: &Limits, current: &Current, all: u64) -> io::Result<()> {
+    if all > limits.size {
+        return Err(wrong(format!("the archive unpacks to more than {} bytes", limits.size)));
     }
-    if current.unpacked > RATIO_FREE && current.unpacked / RATIO_LIMIT > current.packed {
-        let text =
-            format!("it unpacks to more than {RATIO_LIMIT} times its size, as no bank file does; unpack it by hand");
+    if current.unpacked > limits.free && current.unpacked / limits.ratio > current.packed {
+        let text = format!("it unpacks to more than {} times its size, as no bank file does", limits.ratio);
         return Err(wrong(text));
     }
     Ok(())
@@ -438,5 +445,59 @@ impl<R: BufRead> Counted<R> {
             count -= widened(step);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpacked(limits: Limits, packed: &[u8]) -> io::Result<Vec<u8>> {
+        let mut archive = Archive::within(limits, Container::Gzip, packed);
+        let mut member = archive.next_member().unwrap().map_err(wrong)?;
+        let mut bytes = Vec::new();
+        member.read_to_end(&mut bytes)?;
+        assert!(archive.next_member().is_none());
+        Ok(bytes)
+    }
+
+    #[test]
+    fn what_comes_out_has_a_limit() {
+        let noise: Vec<u8> = (0..100_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        assert_eq!(unpacked(LIMITS, &gzip(&noise)).unwrap(), noise);
+        let small = Limits { size: 300_000, ..LIMITS };
+        assert!(unpacked(small, &gzip(&noise)).unwrap_err().to_string().contains("more than 300000 bytes"));
+        // Streams that continue each other count together.
+        let halves = [gzip(&noise[..200_000]), gzip(&noise[200_000..])].concat();
+        assert_eq!(unpacked(LIMITS, &halves).unwrap(), noise);
+        assert!(unpacked(small, &halves).is_err());
+        let zeros = gzip(&vec![0; 300_000]);
+        assert!(unpacked(LIMITS, &zeros).is_ok());
+        let strict = Limits { free: 100_000, ..LIMITS };
+        assert!(unpacked(strict, &zeros).unwrap_err().to_string().contains("100 times"));
+    }
+
+    #[test]
+    fn a_gzip_header_may_have_all_its_fields() {
+        let packed = gzip(b"inside");
+        let mut with_fields = packed.clone();
+        with_fields[3] = 2 | 4 | 8 | 16;
+        with_fields.splice(10..10, *b"\x03\x00abcname\0comment\0xx");
+        assert_eq!(unpacked(LIMITS, &with_fields).unwrap(), b"inside");
+        with_fields[3] |= 0x80;
+        assert!(unpacked(LIMITS, &with_fields).is_err());
+        assert_eq!(unpacked(LIMITS, &[packed.clone(), vec![0; 512]].concat()).unwrap(), b"inside");
+        assert!(unpacked(LIMITS, &[packed.clone(), b"more".to_vec()].concat()).is_err());
+        for at in 0..packed.len() {
+            assert!(unpacked(LIMITS, &packed[..at]).is_err(), "cut at {at}");
+        }
     }
 }

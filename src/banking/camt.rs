@@ -77,6 +77,7 @@ impl<R: BufRead> Reader<R> {
                 walk.close(line, &mut self.ready);
                 Ok(())
             }
+            Ok(Xml::Text(text)) if walk.path.is_empty() => outside(&text),
             Ok(Xml::Text(text)) => walk.add(&text),
             Ok(Xml::CData(text)) => walk.add(&text),
             Ok(Xml::GeneralRef(reference)) => walk.add_reference(&reference),
@@ -131,6 +132,14 @@ impl<R: BufRead> Reader<R> {
             problem: "the file says that it is UTF-8 and is not; what is not was read as Windows-1252".to_owned(),
             severity: Severity::Note,
         }));
+    }
+}
+
+/// Between and behind documents stand blanks, and what transmissions pad with; more would be of a document that is lost.
+fn outside(text: &str) -> Result<(), String> {
+    match text.trim_matches(|c: char| c.is_whitespace() || c.is_control()) {
+        "" => Ok(()),
+        text => Err(format!("\"{}\" stands outside of the document", value::shortened(text))),
     }
 }
 
