@@ -1,5 +1,7 @@
-//! camt.053 (ISO 20022 bank-to-customer statement), every version from 01 on, read as a stream.
+//! camt.052, .053 and .054 (ISO 20022 account report, statement and notification), every version from 01 on, read as a
+//! stream.
 //!
+//! The three differ in the names of two elements and in what they mean to the account ([`super::Role`]); entries are the same.
 //! Elements are matched by their local names on the path below the message, so prefixes, missing namespaces, envelopes and
 //! several documents in one file need no special case. Unknown elements are passed over. One `Ntry` is in memory at a time.
 //!
@@ -26,7 +28,7 @@ pub(super) use detail::is_return_code;
 /// How many bytes one entry may take, in which its [`entry::DETAIL_LIMIT`] details fit.
 const ENTRY_LIMIT: u64 = 128 << 20;
 
-/// A file of camt.053 that is being read.
+/// A file of camt messages that is being read.
 pub struct Reader<R> {
     xml: quick_xml::Reader<Source<R>>,
     buffer: Vec<u8>,
@@ -52,7 +54,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads `input` as camt.053, whatever it is.
+    /// Reads `input` as camt, whatever it is.
     pub fn new(input: R) -> Self {
         let mut xml = quick_xml::Reader::from_reader(Source::new(input));
         let config = xml.config_mut();
@@ -75,6 +77,7 @@ impl<R: BufRead> Reader<R> {
                 walk.close(line, &mut self.ready);
                 Ok(())
             }
+            Ok(Xml::Text(text)) if walk.path.is_empty() => outside(&text),
             Ok(Xml::Text(text)) => walk.add(&text),
             Ok(Xml::CData(text)) => walk.add(&text),
             Ok(Xml::GeneralRef(reference)) => walk.add_reference(&reference),
@@ -106,7 +109,7 @@ impl<R: BufRead> Reader<R> {
             None if cut => "the file ends in the middle: fetch it again from the bank".to_owned(),
             None if self.walk.statements == 0 && !self.walk.foreign => match &self.walk.root {
                 None => "the file holds nothing".to_owned(),
-                Some(root) => format!("the file holds no camt.053 statement; its first element is \"{root}\""),
+                Some(root) => format!("the file holds no camt.052, .053 or .054; its first element is \"{root}\""),
             },
             None => return,
         };
@@ -129,6 +132,14 @@ impl<R: BufRead> Reader<R> {
             problem: "the file says that it is UTF-8 and is not; what is not was read as Windows-1252".to_owned(),
             severity: Severity::Note,
         }));
+    }
+}
+
+/// Between and behind documents stand blanks, and what transmissions pad with; more would be of a document that is lost.
+fn outside(text: &str) -> Result<(), String> {
+    match text.trim_matches(|c: char| c.is_whitespace() || c.is_control()) {
+        "" => Ok(()),
+        text => Err(format!("\"{}\" stands outside of the document", value::shortened(text))),
     }
 }
 
@@ -230,10 +241,10 @@ mod tests {
         for text in found {
             assert_eq!((ends(&text), graves(&text)), (1, vec![]), "{text}");
         }
-        let other = "<Document xmlns='urn:x:camt.052.001.08'><BkToCstmrAcctRpt><Rpt/></BkToCstmrAcctRpt></Document>";
+        let other = "<Document xmlns='urn:x:pain.002.001.03'><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>";
         let both = format!("<e>{other}<Document>{inner}</Document><Document>{inner}</Document></e>");
         assert_eq!(ends(&both), 2);
-        assert!(graves(&both)[0].problem.starts_with("this is a camt.052"), "{:?}", graves(&both));
+        assert!(graves(&both)[0].problem.starts_with("this is a pain.002"), "{:?}", graves(&both));
         assert_eq!(graves(other).len(), 1);
     }
 

@@ -1,7 +1,9 @@
-//! What a file is, by its first bytes and never by its name; and how a file that cannot be read yet is refused.
+//! What a file is, by its first bytes and never by its name; and how a file that cannot be read is refused.
 
-use super::Format;
+use super::archive::{Archive, Container};
 use super::source::first_text;
+use super::{Format, HEAD};
+use std::io::Read;
 
 /// What the first bytes of a file say that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,28 +12,76 @@ pub(super) enum Kind {
     Empty,
     /// XML: which message it carries may stand further on, behind an envelope.
     Xml,
-    /// SWIFT fields of a statement.
+    /// SWIFT fields of a statement or an interim report.
     Mt940,
-    /// A known format that cannot be read yet, or a container.
+    /// Packed: what it holds is recognised member by member.
+    Packed(Container),
+    /// A known format that holds no statements, or cannot be read.
     Foreign(String),
     /// None of these.
     Unknown,
 }
 
-/// The format of a file by its first bytes; a few kilobytes are enough. `None` when it is none that can be read, or when
-/// an envelope hides the message in it: [`super::Reader`] then looks further and says what the file is.
+/// The format of a file by its first bytes; a few kilobytes are enough. Of an archive it is the first one in it. `None`
+/// when it is none that can be read, or when an envelope hides the message in it: [`super::Reader`] then looks further and
+/// says what the file is.
 pub fn detect(first_bytes: &[u8]) -> Option<Format> {
     match recognise(first_bytes) {
-        Kind::Mt940 => Some(Format::Mt940),
+        Kind::Mt940 => Some(swift_format(first_bytes)),
         Kind::Xml => {
             let text = first_text(first_bytes);
-            (text.contains("BkToCstmrStmt") || text.contains("camt.053")).then_some(Format::Camt053)
+            let messages = [
+                ("BkToCstmrStmt", "camt.053", Format::Camt053),
+                ("BkToCstmrAcctRpt", "camt.052", Format::Camt052),
+                ("BkToCstmrDbtCdtNtfctn", "camt.054", Format::Camt054),
+            ];
+            let place = |format: &str| text.find(format).unwrap_or(usize::MAX);
+            let first = messages.into_iter().min_by_key(|(element, version, _)| place(element).min(place(version)));
+            first
+                .filter(|(element, version, _)| text.contains(element) || text.contains(version))
+                .map(|(.., format)| format)
+        }
+        Kind::Packed(container) => {
+            let mut archive = Archive::new(container, first_bytes);
+            std::iter::from_fn(|| archive.next_member()?.ok()).find_map(|member| {
+                let mut head = Vec::new();
+                // What is packed ends early here, for these are only the first bytes of it.
+                let _ = member.take(HEAD).read_to_end(&mut head);
+                if matches!(recognise(&head), Kind::Packed(_)) { None } else { detect(&head) }
+            })
         }
         Kind::Empty | Kind::Foreign(_) | Kind::Unknown => None,
     }
 }
 
+/// Whether a file that nobody has named may be a bank file: its format is known, or it is an archive of which the first
+/// bytes do not show all.
+pub fn may_hold_statements(first_bytes: &[u8]) -> bool {
+    if detect(first_bytes).is_some() {
+        return true;
+    }
+    let Kind::Packed(container) = recognise(first_bytes) else { return false };
+    let mut archive = Archive::new(container, first_bytes);
+    let first = archive.next_member();
+    // An archive that begins as an office document does, or is empty, is none of a bank.
+    matches!(first, Some(Ok(_)))
+}
+
+/// MT940 or MT942 by the fields of the first message, as far as they are there.
+fn swift_format(first_bytes: &[u8]) -> Format {
+    let text = first_text(first_bytes);
+    let has = |tags: &[&str]| text.lines().any(|line| tags.iter().any(|tag| line.trim_start().starts_with(tag)));
+    let is_interim = has(&[":34F:", ":90C:", ":90D:"]) || application(&text) == Some("942");
+    if is_interim && !has(&BALANCES) { Format::Mt942 } else { Format::Mt940 }
+}
+
 pub(super) fn recognise(head: &[u8]) -> Kind {
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Kind::Packed(Container::Zip);
+    }
+    if head.starts_with(b"\x1F\x8B") {
+        return Kind::Packed(Container::Gzip);
+    }
     if let Some(container) = container(head) {
         return Kind::Foreign(container.to_owned());
     }
@@ -54,33 +104,38 @@ pub(super) fn recognise(head: &[u8]) -> Kind {
     swift(text)
 }
 
-/// Archives and documents, by their magic numbers.
+/// Archives that are not read and documents, by their magic numbers.
 fn container(head: &[u8]) -> Option<&'static str> {
-    let magic: [(&[u8], &str); 7] = [
-        (b"PK\x03\x04", "zip archive or spreadsheet"),
-        (b"PK\x05\x06", "zip archive"),
-        (b"\x1F\x8B", "gzip archive"),
+    let magic: [(&[u8], &str); 6] = [
         (b"BZh", "bzip2 archive"),
+        (b"7z\xBC\xAF\x27\x1C", "7z archive"),
+        (b"Rar!", "RAR archive"),
         (b"%PDF", "PDF document"),
         (b"\xD0\xCF\x11\xE0", "spreadsheet"),
         (b"-----BEGIN", "signed or encrypted file"),
     ];
-    magic.iter().find(|(bytes, _)| head.starts_with(bytes)).map(|(_, name)| *name)
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    let known = magic.iter().find(|(bytes, _)| head.starts_with(bytes)).map(|(_, name)| *name);
+    known.or(is_tar.then_some("tar archive"))
+}
+
+/// Tags that only statements have.
+const BALANCES: [&str; 4] = [":60F:", ":60M:", ":62F:", ":62M:"];
+
+/// The message type in the application header.
+pub(super) fn application(text: &str) -> Option<&str> {
+    text.find("{2:").and_then(|at| text.get(at + 4..at + 7))
 }
 
 fn swift(text: &str) -> Kind {
     let has = |tags: &[&str]| text.lines().any(|line| tags.iter().any(|tag| line.trim_start().starts_with(tag)));
-    let balances = [":60F:", ":60M:", ":62F:", ":62M:"];
-    let application = text.find("{2:").and_then(|at| text.get(at + 4..at + 7));
-    if has(&balances) {
+    let application = application(text);
+    if has(&BALANCES) || has(&[":34F:", ":90C:", ":90D:"]) {
         return Kind::Mt940;
-    }
-    if has(&[":34F:", ":90C:", ":90D:"]) || application == Some("942") {
-        return Kind::Foreign("MT942 interim report".to_owned());
     }
     if let Some(number) = application
         && number.bytes().all(|b| b.is_ascii_digit())
-        && !matches!(number, "940" | "950")
+        && !matches!(number, "940" | "942" | "950")
         && !has(&[":61:"])
     {
         return Kind::Foreign(format!("MT{number}"));
@@ -97,8 +152,6 @@ pub(super) fn message_name(element: &str) -> Option<&'static str> {
     // The first versions carry their number in the name of the element.
     let name = element.strip_suffix("V01").or_else(|| element.strip_suffix("V02")).unwrap_or(element);
     Some(match name {
-        "BkToCstmrAcctRpt" => "camt.052 intraday report",
-        "BkToCstmrDbtCdtNtfctn" => "camt.054 notification",
         "CstmrCdtTrfInitn" => "pain.001 payment order",
         "CstmrPmtStsRpt" => "pain.002 payment status",
         "CstmrPmtRvsl" => "pain.007 reversal",
@@ -118,7 +171,7 @@ pub(super) fn message_name(element: &str) -> Option<&'static str> {
 pub(super) fn refusal(what: &str) -> String {
     // Letters that are spoken with a vowel first.
     let article = if what.starts_with(['A', 'E', 'F', 'I', 'M', 'O', 'X']) { "an" } else { "a" };
-    format!("this is {article} {what}; it cannot be read yet (camt.053 and MT940 statements can)")
+    format!("this is {article} {what}; it holds no statements that can be read")
 }
 
 #[cfg(test)]
@@ -138,20 +191,22 @@ mod tests {
         ] {
             assert_eq!(detect(swift), Some(Format::Mt940), "{}", String::from_utf8_lossy(swift));
         }
+        assert_eq!(detect(b":20:X\n:25:1\n:34F:EUR0,\n:61:"), Some(Format::Mt942));
+        let report = b"<e><x>camt.052.001.08</x><Document><BkToCstmrAcctRpt>";
+        assert_eq!(detect(report), Some(Format::Camt052));
         for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A,B,/\n02,X", b"\x00\x00"] {
             assert_eq!(detect(other), None, "{}", String::from_utf8_lossy(other));
         }
     }
 
     #[test]
-    fn what_cannot_be_read_yet_has_a_name() {
+    fn what_cannot_be_read_has_a_name() {
         let cases = [
-            (&b":20:X\n:34F:EURD0,\n:61:"[..], "MT942"),
-            (b"{1:F01X}{2:O103X}{4:\n:20:X\n:32A:2", "MT103"),
+            (&b"{1:F01X}{2:O103X}{4:\n:20:X\n:32A:2"[..], "MT103"),
             (b"01,BANK,US,200101,0000,1,,,2/\n02,", "BAI2"),
             (b"OFXHEADER:100", "OFX"),
             (b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>", "OFX"),
-            (b"PK\x03\x04", "zip"),
+            (b"BZh9", "bzip2"),
         ];
         for (bytes, name) in cases {
             assert!(matches!(recognise(bytes), Kind::Foreign(what) if what.contains(name)), "{name}");

@@ -1,7 +1,10 @@
 //! Whether a statement agrees with itself: declared totals, and opening plus booked lines against closing.
 
-use super::{Balance, Foot, Head, Problem, Role, Severity};
+use super::{Foot, Head, Problem, Role, Severity};
 use crate::money::Currency;
+
+/// How many problems wait for the head of their statement.
+const WAITING_LIMIT: usize = 1000;
 
 /// What speaks against a statement that could be read as such: it is to be quarantined when its totals or balances do not
 /// agree, and a balance that it lacks is noted. Intermediate balances of pages are balances too.
@@ -12,7 +15,7 @@ pub fn findings(head: &Head, foot: &Foot) -> Vec<Problem> {
     };
     if let Some(currency) = head.currency {
         declared_totals(foot, currency, &mut tell);
-        balances(head.opening, foot, currency, &mut tell);
+        balances(head, foot, currency, &mut tell);
     }
     if head.role != Role::Statement {
         // Reports and notifications prove nothing; what they lack they need not have.
@@ -59,17 +62,25 @@ fn declared_totals(foot: &Foot, currency: Currency, tell: &mut impl FnMut(String
     }
 }
 
-fn balances(opening: Option<Balance>, foot: &Foot, currency: Currency, tell: &mut impl FnMut(String, Severity)) {
-    for (name, balance) in [("opening", opening), ("closing", foot.closing)] {
+fn balances(head: &Head, foot: &Foot, currency: Currency, tell: &mut impl FnMut(String, Severity)) {
+    for (name, balance) in [("opening", head.opening), ("closing", foot.closing)] {
         if let Some(other) = balance.map(|b| b.currency).filter(|c| *c != currency) {
             tell(format!("its {name} balance is in {other}, the account in {currency}"), Severity::Quarantine);
             return;
         }
     }
-    if let (Some(opening), Some(closing)) = (opening, foot.closing) {
+    if let (Some(opening), Some(closing)) = (head.opening, foot.closing) {
         let expected = i128::from(opening.amount.0).saturating_add(foot.booked_sum);
         let difference = i128::from(closing.amount.0).saturating_sub(expected);
-        if difference != 0 {
+        if difference != 0 && head.role != Role::Statement {
+            // Which of the day's lines a report lists is its bank's to choose: all, or those since the report before.
+            let text = format!(
+                "its lines explain {} of the {} {currency} between its balances: it tells of a part of the day",
+                sum_text(foot.booked_sum, currency),
+                sum_text(i128::from(closing.amount.0).saturating_sub(i128::from(opening.amount.0)), currency),
+            );
+            tell(text, Severity::Note);
+        } else if difference != 0 {
             let text = format!(
                 "opening {} plus booked lines {} is {}, but it closes at {}: {} {currency} are unexplained",
                 opening.amount.to_text(currency),
@@ -80,6 +91,14 @@ fn balances(opening: Option<Balance>, foot: &Foot, currency: Currency, tell: &mu
             );
             tell(text, Severity::Quarantine);
         }
+    }
+}
+
+/// Keeps a problem that waits for the head of its statement. A statement of nothing but broken balances must not fill the
+/// memory, and however many there are the gravest is kept.
+pub(super) fn remember(waiting: &mut Vec<Problem>, problem: Problem) {
+    if waiting.len() < WAITING_LIMIT || waiting.iter().all(|known| known.severity < problem.severity) {
+        waiting.push(problem);
     }
 }
 

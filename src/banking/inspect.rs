@@ -30,9 +30,11 @@ impl Inspection {
     }
 }
 
-/// A statement.
+/// A statement, or what a report or notification says of one account.
 #[derive(Debug, Clone, Serialize)]
 pub struct Statement {
+    /// `statement`, `report`, `notification`.
+    pub role: &'static str,
     /// IBAN or account number as the bank writes it, without blanks.
     pub account: Option<String>,
     /// ISO 4217.
@@ -194,6 +196,7 @@ impl Statement {
     /// A statement that has begun; one that is cut off stays without closing balance and totals.
     fn of(head: &Head) -> Self {
         Statement {
+            role: head.role.as_str(),
             account: head.account.clone(),
             currency: head.currency.map(|c| c.code()),
             id: head.id.clone(),

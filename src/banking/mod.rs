@@ -5,12 +5,14 @@
 //! A *grave* problem makes its statement unusable (a line without amount, direction or date cannot be posted), a
 //! *quarantine* needs a person, a *note* only wants to be known. Nothing here decides what is posted; that is `statements`.
 //!
-//! Read [`Reader`] first, then the event types below it; `camt` and `mt940` each turn one format into them.
+//! Read [`Reader`] first, then the event types below it; `camt` and `mt940` each turn one format into them, and `archive`
+//! unpacks what comes zipped.
 
 use crate::money::{Currency, Minor};
 use chrono::NaiveDate;
 use std::fmt;
 
+mod archive;
 pub mod camt;
 mod detect;
 mod findings;
@@ -20,9 +22,12 @@ mod reader;
 mod source;
 pub mod write;
 
-pub use detect::detect;
+pub use detect::{detect, may_hold_statements};
 pub use findings::findings;
 pub use reader::Reader;
+
+/// How many first bytes are looked at to recognise a file: an envelope's header, or the preamble of an MT940.
+const HEAD: u64 = 8 * 1024;
 
 /// A bank format that Tributary reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +148,7 @@ impl Severity {
 pub struct Head {
     /// Zero-based position of the statement in its file, the same as in [`Problem::statement`].
     pub index: usize,
-    /// Where it begins, for messages: `line 12, Stmt 1`.
+    /// Where it begins, for messages: `line 12, Stmt 1`; in an archive `"day.xml", line 12, Stmt 1`.
     pub at: String,
     /// The format.
     pub format: Format,

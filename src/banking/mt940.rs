@@ -1,10 +1,11 @@
-//! MT940 (SWIFT customer statement), read line by line.
+//! MT940 (SWIFT customer statement) and MT942 (interim report), read line by line.
 //!
 //! A field begins with a known `:tag:` at the start of a line; every other line continues the field above, so that a text
 //! that begins with a colon stays text. A message is a statement; it begins with `:20:` and ends with `-`, `-}`, where the
-//! next begins, or where the file ends. What stands between messages is passed over.
+//! next begins, or where the file ends. What stands between messages is passed over. A message with floor limits or totals
+//! and without balances is an interim report.
 //!
-//! Invariant: a message that the file cuts off (no closing balance, or an opened block without its end) has no
+//! Invariant: a message that the file cuts off (no closing balance or totals, or an opened block without its end) has no
 //! [`Event::End`] and a grave problem of its own beside the file's.
 
 mod field;
@@ -12,7 +13,7 @@ mod message;
 mod narrative;
 mod value;
 
-use super::detect::refusal;
+use super::detect::application;
 use super::source::Source;
 use super::{Event, Problem, Severity};
 use message::Draft;
@@ -34,10 +35,10 @@ pub struct Reader<R> {
     message: Option<Draft>,
     /// Messages that gave a statement.
     statements: usize,
-    /// Something was told of a message that is no statement.
-    foreign: bool,
     /// A block `{4:` is open, so the message must end with `-}`.
     in_block: bool,
+    /// The block before the message says that it is an MT942.
+    interim_block: bool,
     /// A colon that stands alone on its line: the bank broke the tag behind it.
     lone_colon: bool,
 }
@@ -52,7 +53,7 @@ struct Field {
     overlong: bool,
 }
 
-/// The tags of MT940, and of MT942 so that it is recognised.
+/// The tags of MT940 and MT942.
 const TAGS: [&str; 20] = [
     "20", "21", "25", "25P", "28", "28C", "60F", "60M", "61", "62F", "62M", "64", "65", "86", "13", "13D", "34F",
     "90C", "90D", "NS",
@@ -86,7 +87,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads `input` as MT940, whatever it is.
+    /// Reads `input` as MT940 or MT942, whatever it is.
     pub fn new(input: R) -> Self {
         Reader {
             source: Source::new(input),
@@ -95,8 +96,8 @@ impl<R: BufRead> Reader<R> {
             field: None,
             message: None,
             statements: 0,
-            foreign: false,
             in_block: false,
+            interim_block: false,
             lone_colon: false,
         }
     }
@@ -149,6 +150,9 @@ impl<R: BufRead> Reader<R> {
 
     /// `{1:...}{2:...}{4:`: only what stands behind `{4:` belongs to the message.
     fn take_block(&mut self, line: &str, number: u64) {
+        if let Some(kind) = application(line) {
+            self.interim_block = kind == "942";
+        }
         let Some((_, text)) = line.split_once("{4:") else {
             return;
         };
@@ -176,7 +180,8 @@ impl<R: BufRead> Reader<R> {
             if matches!(field.tag, "64" | "65" | "86" | "NS") {
                 return;
             }
-            self.message = Some(Draft::new(self.statements, field.line));
+            let is_interim = std::mem::take(&mut self.interim_block);
+            self.message = Some(Draft::new(self.statements, field.line, is_interim));
         }
         if let Some(message) = &mut self.message {
             message.take(field, &mut self.ready);
@@ -185,22 +190,8 @@ impl<R: BufRead> Reader<R> {
 
     fn end_message(&mut self) {
         let Some(message) = self.message.take() else { return };
-        if message.is_interim() {
-            self.refuse_interim(&message);
-            return;
-        }
         self.statements += 1;
         message.end(&mut self.ready);
-    }
-
-    fn refuse_interim(&mut self, message: &Draft) {
-        self.foreign = true;
-        self.ready.push_back(Event::Problem(Problem {
-            statement: None,
-            at: format!("line {}", message.line()),
-            problem: refusal("MT942 interim report"),
-            severity: Severity::Grave,
-        }));
     }
 
     /// The file ends, or cannot be read on.
@@ -210,28 +201,24 @@ impl<R: BufRead> Reader<R> {
         self.end_field();
         let open = self.message.take();
         let mut cut = problem.is_some();
-        match open {
-            Some(message) if message.is_interim() => self.refuse_interim(&message),
-            Some(mut message) => {
-                self.statements += 1;
-                let whole = message.is_closed() && !self.in_block && problem.is_none();
-                if whole {
-                    if in_line && in_closing {
-                        message.ends_in_closing(&mut self.ready);
-                    }
-                    message.end(&mut self.ready);
-                } else {
-                    cut = true;
-                    message.cut(line, &mut self.ready);
+        if let Some(mut message) = open {
+            self.statements += 1;
+            let whole = message.is_closed() && !self.in_block && problem.is_none();
+            if whole {
+                if in_line && in_closing {
+                    message.ends_in_closing(&mut self.ready);
                 }
+                message.end(&mut self.ready);
+            } else {
+                cut = true;
+                message.cut(line, &mut self.ready);
             }
-            None => {}
         }
         let problem = match problem {
             Some(problem) => problem,
             None if cut => "the file ends in the middle of a message: fetch it again from the bank".to_owned(),
             None if self.in_block => "the file ends in the middle of a block: fetch it again from the bank".to_owned(),
-            None if self.statements == 0 && !self.foreign => "the file holds no MT940 statement".to_owned(),
+            None if self.statements == 0 => "the file holds no MT940 statement".to_owned(),
             None => return,
         };
         let at = format!("line {line}");
@@ -268,7 +255,7 @@ fn end_of_message(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::banking::{Foot, Head, Line};
+    use crate::banking::{Foot, Format, Head, Line, Role, Status, findings};
     use proptest::prelude::{any, prop, proptest};
 
     #[derive(Default)]
@@ -352,12 +339,56 @@ mod tests {
     }
 
     #[test]
-    fn an_interim_report_in_between_is_refused_and_the_statements_read() {
+    fn an_interim_report_stands_beside_statements() {
         let statement = ":20:A\n:25:1\n:60F:C260301EUR1,\n:62F:C260301EUR1,\n-\n";
-        let interim = ":20:B\n:25:1\n:34F:EUR0,\n:61:260302C5,NTRFNONREF\n:90C:1EUR5,\n-\n";
+        let interim = ":20:B\n:25:1\n:34F:EUR0,\n:13D:2603021200+0100\n:61:260302C5,NTRFNONREF\n\
+            :61:260302EC6,NTRFNONREF\n:90D:0EUR0,\n:90C:2EUR11,\n-\n";
         let read = read(format!("{statement}{interim}{statement}").as_bytes());
-        assert_eq!(read.feet.len(), 2);
-        assert!(read.graves()[0].contains("an MT942"), "{:?}", read.graves());
+        assert_eq!(read.problems, []);
+        let kinds: Vec<_> = read.heads.iter().map(|h| (h.format, h.role)).collect();
+        let mt940 = (Format::Mt940, Role::Statement);
+        assert_eq!(kinds, [mt940, (Format::Mt942, Role::Report), mt940]);
+        let statuses: Vec<_> = read.lines.iter().map(|l| l.status).collect();
+        assert_eq!(statuses, [Status::Booked, Status::Pending]);
+        let declared = read.feet[1].declared;
+        assert_eq!((declared.credit_count, declared.credit_sum), (Some(2), Some(1100)));
+        assert_eq!((declared.debit_count, declared.debit_sum), (Some(0), Some(0)));
+        assert_eq!(findings(&read.heads[1], &read.feet[1]), []);
+    }
+
+    #[test]
+    fn totals_of_an_interim_report_are_proved() {
+        let report = |floor: &str, totals: &str| {
+            let text = format!(
+                ":20:B\n:25:1\n:34F:{floor}\n:61:260302C5,NTRFNONREF\n:61:260302EC6,NTRFNONREF\n:61:260302D1,NTRFNONREF\n{totals}\n"
+            );
+            let read = read(text.as_bytes());
+            let found = findings(&read.heads[0], &read.feet[0]);
+            let severities = read.problems.iter().chain(&found).map(|p| p.severity);
+            severities.max()
+        };
+        // With and without what is only expected: banks do both.
+        assert_eq!(report("EUR0,", ":90D:1EUR1,\n:90C:2EUR11,"), None);
+        assert_eq!(report("EUR0,", ":90D:1EUR1,\n:90C:1EUR5,"), None);
+        for wrong in [":90C:3EUR11,", ":90C:2EUR11,01", ":90C:1EUR6,", ":90D:2EUR1,", ":90C:many", ":90D:0EUR0,"] {
+            assert_eq!(report("EUR0,", wrong), Some(Severity::Quarantine), "{wrong}");
+        }
+        // Below a floor limit entries are counted and not listed.
+        assert_eq!(report("EURC10,", ":90C:9EUR50,"), Some(Severity::Note));
+    }
+
+    #[test]
+    fn an_interim_report_without_a_limit_is_known_by_its_block_or_totals() {
+        let entry = ":61:260302C5,NTRFNONREF\n";
+        let by_block = read(format!("{{1:F01X}}{{2:O9421200}}{{4:\n:20:B\n:25:1EUR\n{entry}-}}\n").as_bytes());
+        assert_eq!((by_block.heads[0].role, by_block.problems.len()), (Role::Report, 0));
+        let by_totals = read(format!(":20:B\n:25:1\n{entry}:90C:1EUR5,\n").as_bytes());
+        assert_eq!((by_totals.heads[0].role, by_totals.lines.len()), (Role::Report, 1));
+        // Its entries were given as a statement's before that was known.
+        let too_late = read(format!(":20:B\n:25:1EUR\n{entry}:61:260302C6,NTRFNONREF\n:90C:2EUR11,\n").as_bytes());
+        assert!(too_late.graves()[0].contains(":34F:"), "{:?}", too_late.problems);
+        let cut = read(format!(":20:B\n:25:1\n:34F:EUR0,\n{entry}").as_bytes());
+        assert!(cut.graves()[0].contains("not complete"), "{:?}", cut.problems);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The one reader of all formats: recognises a file by its content and pulls its events.
 
+use super::archive::{Archive, Member};
 use super::detect::{Kind, recognise, refusal};
-use super::{Event, Format, Problem, Severity, camt, mt940};
-use std::io::{BufRead, Chain, Cursor, Read};
+use super::{Event, Format, HEAD, Problem, Severity, camt, mt940};
+use std::collections::VecDeque;
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
-/// How many first bytes are looked at to recognise a file: an envelope's header, or the preamble of an MT940.
-const HEAD: usize = 8 * 1024;
+/// How many events are looked at to find the first statement, which says the format.
+const LOOK_AHEAD: usize = 100;
 
 /// How many problems of one severity are told of one statement, so that a broken file of a million lines stays small.
 const PROBLEM_LIMIT: usize = 1000;
@@ -20,8 +22,21 @@ const PROBLEM_LIMIT: usize = 1000;
 /// ```
 pub struct Reader<R> {
     inner: Inner<R>,
+    /// The archive of which `inner` reads a member.
+    archive: Option<Archive<Head<R>>>,
+    /// The place of the member in messages.
+    place: Option<String>,
+    /// What each member is read as, whatever it looks like.
+    forced: Option<Format>,
     format: Option<Format>,
+    /// Statements that began, in all members.
+    statements: usize,
+    /// Statements in the members before.
+    before: usize,
+    grave: bool,
     told: Told,
+    /// Read already, and to be given first.
+    ahead: VecDeque<Event>,
     /// Given before the next event of the file.
     held: Option<Event>,
 }
@@ -29,11 +44,43 @@ pub struct Reader<R> {
 enum Inner<R> {
     Camt(Box<camt::Reader<Whole<R>>>),
     Mt940(Box<mt940::Reader<Whole<R>>>),
-    Refused(Option<Problem>),
+    Told(Option<Problem>),
 }
 
 /// The first bytes, which have been looked at, and the rest.
-type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+type Head<R> = Chain<Cursor<Vec<u8>>, R>;
+type Whole<R> = Chain<Cursor<Vec<u8>>, Feed<R>>;
+
+/// Where the rest of a file comes from.
+enum Feed<R> {
+    File(R),
+    Member(Member<Head<R>>),
+}
+
+impl<R: BufRead> Read for Feed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Feed::File(input) => input.read(out),
+            Feed::Member(member) => member.read(out),
+        }
+    }
+}
+
+impl<R: BufRead> BufRead for Feed<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Feed::File(input) => input.fill_buf(),
+            Feed::Member(member) => member.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        match self {
+            Feed::File(input) => input.consume(count),
+            Feed::Member(member) => member.consume(count),
+        }
+    }
+}
 
 impl<R: BufRead> Reader<R> {
     /// Reads a file of whatever format; one that cannot be read gives a single grave problem.
@@ -41,54 +88,159 @@ impl<R: BufRead> Reader<R> {
         Self::start(None, input)
     }
 
-    /// Reads a file as `format`, whatever its content looks like.
+    /// Reads a file, or each member of an archive, as `format`, whatever its content looks like.
     pub fn open(format: Format, input: R) -> Self {
         Self::start(Some(format), input)
     }
 
-    /// The format; `None` when the file is refused.
+    /// The format, of several the first; `None` when the file is refused.
     pub fn format(&self) -> Option<Format> {
         self.format
     }
 
-    fn start(format: Option<Format>, mut input: R) -> Self {
-        let mut head = Vec::with_capacity(HEAD);
-        let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
-        if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
-            return Self::refuse(format!("the file cannot be read: {error}"));
+    fn start(forced: Option<Format>, mut input: R) -> Self {
+        let mut reader = Reader {
+            inner: Inner::Told(None),
+            archive: None,
+            place: None,
+            forced,
+            format: None,
+            statements: 0,
+            before: 0,
+            grave: false,
+            told: Told::default(),
+            ahead: VecDeque::new(),
+            held: None,
+        };
+        match head_of(&mut input) {
+            Err(error) => reader.inner = refused(cannot_be_read(&error)),
+            Ok(head) => match recognise(&head) {
+                Kind::Packed(container) => {
+                    reader.archive = Some(Archive::new(container, Cursor::new(head).chain(input)));
+                }
+                kind => reader.inner = inner(forced, kind, head, Feed::File(input)),
+            },
         }
-        let kind = match format {
-            Some(Format::Camt053) => Kind::Xml,
-            Some(Format::Mt940) => Kind::Mt940,
-            Some(other) => Kind::Foreign(format!("{other} file")),
-            None => recognise(&head),
-        };
-        let whole = Cursor::new(head).chain(input);
-        let (inner, format) = match kind {
-            Kind::Xml => (Inner::Camt(Box::new(camt::Reader::new(whole))), Format::Camt053),
-            Kind::Mt940 => (Inner::Mt940(Box::new(mt940::Reader::new(whole))), Format::Mt940),
-            Kind::Empty => return Self::refuse("the file is empty".to_owned()),
-            Kind::Foreign(what) => return Self::refuse(refusal(&what)),
-            Kind::Unknown => {
-                let text = "this is no bank file that is known: camt.053 and MT940 statements can be read".to_owned();
-                return Self::refuse(text);
-            }
-        };
-        Reader { inner, format: Some(format), told: Told::default(), held: None }
-    }
-
-    fn refuse(problem: String) -> Self {
-        let problem = Problem { statement: None, at: "line 1".to_owned(), problem, severity: Severity::Grave };
-        Reader { inner: Inner::Refused(Some(problem)), format: None, told: Told::default(), held: None }
+        while reader.format.is_none() && reader.ahead.len() < LOOK_AHEAD {
+            let Some(event) = reader.read_on() else { break };
+            reader.ahead.push_back(event);
+        }
+        reader
     }
 
     fn pull(&mut self) -> Option<Event> {
-        match &mut self.inner {
-            Inner::Camt(reader) => reader.next(),
-            Inner::Mt940(reader) => reader.next(),
-            Inner::Refused(problem) => problem.take().map(Event::Problem),
+        self.ahead.pop_front().or_else(|| self.read_on())
+    }
+
+    /// The next event of the file; places and numbers of statements are those in the whole file.
+    fn read_on(&mut self) -> Option<Event> {
+        loop {
+            let event = match &mut self.inner {
+                Inner::Camt(reader) => reader.next(),
+                Inner::Mt940(reader) => reader.next(),
+                Inner::Told(problem) => problem.take().map(Event::Problem),
+            };
+            if let Some(event) = event {
+                return Some(self.placed(event));
+            }
+            self.inner = self.next_member()?;
         }
     }
+
+    /// The next member of the archive, or what is wrong with it; `None` when the file is no archive or at its end.
+    fn next_member(&mut self) -> Option<Inner<R>> {
+        let archive = self.archive.as_mut()?;
+        self.before = self.statements;
+        self.place = None;
+        let Some(next) = archive.next_member() else {
+            self.archive = None;
+            let holds_nothing = self.statements == 0 && !self.grave;
+            return holds_nothing.then(|| refused("the archive holds no bank file".to_owned()));
+        };
+        let mut member = match next {
+            Ok(next) => next,
+            Err(error) => {
+                let at = format!("byte {} of the archive", archive.at());
+                self.archive = None;
+                return Some(Inner::Told(Some(Problem { at, ..problem(cannot_be_read(&error)) })));
+            }
+        };
+        self.place = member.name.take().map(|name| format!("\"{name}\""));
+        Some(match head_of(&mut member) {
+            Err(error) => refused(cannot_be_read(&error)),
+            Ok(head) => match recognise(&head) {
+                Kind::Packed(_) => refused("an archive in an archive is not unpacked: do it by hand".to_owned()),
+                // Banks put a printed form beside the statement.
+                Kind::Foreign(what) if what.starts_with("PDF") || what.starts_with("web") => {
+                    let text = format!("{}, and was passed over", refusal(&what));
+                    Inner::Told(Some(Problem { severity: Severity::Note, ..problem(text) }))
+                }
+                kind => inner(self.forced, kind, head, Feed::Member(member)),
+            },
+        })
+    }
+
+    fn placed(&mut self, mut event: Event) -> Event {
+        let at = match &mut event {
+            Event::Begin(head) => {
+                head.index += self.before;
+                self.statements = head.index + 1;
+                self.format = self.format.or(Some(head.format));
+                Some(&mut head.at)
+            }
+            Event::Line(line) => Some(&mut line.at),
+            Event::End(_) => None,
+            Event::Problem(problem) => {
+                self.grave |= problem.severity == Severity::Grave;
+                problem.statement = problem.statement.map(|index| index + self.before);
+                Some(&mut problem.at)
+            }
+        };
+        if let (Some(at), Some(place)) = (at, &self.place) {
+            *at = format!("{place}, {at}");
+        }
+        event
+    }
+}
+
+/// The first bytes of what is to be read.
+fn head_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    input.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// The reader of a format, forced or recognised by its first bytes.
+fn inner<R: BufRead>(forced: Option<Format>, kind: Kind, head: Vec<u8>, rest: Feed<R>) -> Inner<R> {
+    let kind = match forced {
+        Some(Format::Camt052 | Format::Camt053 | Format::Camt054) => Kind::Xml,
+        Some(Format::Mt940 | Format::Mt942) => Kind::Mt940,
+        Some(other) => Kind::Foreign(format!("{other} file")),
+        None => kind,
+    };
+    let whole = Cursor::new(head).chain(rest);
+    match kind {
+        Kind::Xml => Inner::Camt(Box::new(camt::Reader::new(whole))),
+        Kind::Mt940 => Inner::Mt940(Box::new(mt940::Reader::new(whole))),
+        Kind::Empty => refused("the file is empty".to_owned()),
+        Kind::Packed(_) => refused(refusal("archive")),
+        Kind::Foreign(what) => refused(refusal(&what)),
+        Kind::Unknown => refused(
+            "this is no bank file that is known: camt.052, .053 and .054, MT940 and MT942 can be read".to_owned(),
+        ),
+    }
+}
+
+fn refused<R>(text: String) -> Inner<R> {
+    Inner::Told(Some(problem(text)))
+}
+
+fn problem(problem: String) -> Problem {
+    Problem { statement: None, at: "line 1".to_owned(), problem, severity: Severity::Grave }
+}
+
+fn cannot_be_read(error: &impl std::fmt::Display) -> String {
+    format!("the file cannot be read: {error}")
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -167,17 +319,14 @@ mod tests {
         let cases = [
             (&b""[..], "the file is empty"),
             (b" \r\n ", "the file is empty"),
-            (b"PK\x03\x04abc", "this is a zip archive or spreadsheet;"),
+            (b"PK\x03\x04abc", "the file cannot be read: the archive ends in the middle"),
+            (b"\x1F\x8B\x08", "the file cannot be read: the archive ends in the middle"),
+            (b"BZh9", "this is a bzip2 archive;"),
             (b"OFXHEADER:100\n", "this is an OFX file;"),
             (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "this is a BAI2 file;"),
-            (b":20:A\n:25:1\n:34F:EUR0,\n", "this is an MT942 interim report;"),
             (b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>", "this is a pain.002"),
-            (
-                b"<Document xmlns='urn:x:camt.054.001.08'><BkToCstmrDbtCdtNtfctn/></Document>",
-                "this is a camt.054.001.08;",
-            ),
             (b"<html><body/></html>", "this is a web page;"),
-            (b"<a/>", "the file holds no camt.053 statement"),
+            (b"<a/>", "the file holds no camt.052, .053 or .054"),
             (b"Date;Amount\n", "this is no bank file that is known"),
         ];
         for (bytes, start) in cases {
@@ -210,7 +359,7 @@ mod tests {
             }
         }
         let started = &b":20:A\n:25:1\n:60F:C260301EUR1,\n"[..];
-        let far = b"x".repeat(2 * HEAD);
+        let far = b"x".repeat(16 * 1024);
         for input in [&b""[..], &[started, &far].concat()] {
             let reader = Reader::new(std::io::BufReader::new(input.chain(Failing)));
             let last = reader.last();

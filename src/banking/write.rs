@@ -1,4 +1,4 @@
-//! Statements as banks send them: camt.053 in two versions and MT940 in two dialects, written as a stream.
+//! Statements as banks send them: camt.052, .053 and .054 in two versions and MT940 in two dialects, written as a stream.
 //!
 //! For the demo's files and the simulated bank. What is written is valid by the schema as long as ids keep to 35 characters,
 //! and what [`super::Reader`] makes of it is what was written, for every field that the format carries: an MT940 has one
@@ -8,7 +8,7 @@ mod camt;
 mod mt940;
 mod xml;
 
-pub use camt::{Camt053, Version};
+pub use camt::{Camt, Camt053, Version};
 pub use mt940::{Dialect, mt940};
 
 use super::{Balance, Detail, Direction, Status};
@@ -130,7 +130,7 @@ fn cut(text: &str, characters: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::banking::{Event, Foot, Head, Line, Problem, Reader, Severity, findings};
+    use crate::banking::{Event, Foot, Format, Head, Line, Problem, Reader, Role, Severity, findings};
     use proptest::option::of as maybe;
     use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -397,6 +397,41 @@ mod tests {
             mt940(&mut bytes, Dialect::Slash, &statement, &entries).unwrap();
             let (read, _) = read(&bytes);
             prop_assert_eq!(&read[0].1[0].details, &entries[0].details);
+        }
+    }
+
+    #[test]
+    fn reports_and_notifications_are_read_as_they_were_written() {
+        let on = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+        let detail = Detail { amount: Some(Minor(5)), return_reason: Some("AC04".to_owned()), ..Detail::default() };
+        let mut batch = Entry::of(Minor(10), Direction::Credit, on, "PMNT/RCDT/VCOM", detail.clone());
+        batch.details = vec![detail.clone(), detail.clone()];
+        let pending = Entry { status: Status::Pending, ..Entry::of(Minor(5), Direction::Debit, on, "X", detail) };
+        let entries = [batch, pending];
+        let mut statement = statement("EUR".parse().unwrap(), "DE02120300000000202051".to_owned(), &entries);
+        statement.page = Some((2, true));
+        for version in [Version::V02, Version::V08] {
+            for (role, format) in [(Role::Report, Format::Camt052), (Role::Notification, Format::Camt054)] {
+                let mut file = Camt::begin_as(role, Vec::new(), version, "MSG1", statement.created).unwrap();
+                file.statement(&statement, &entries).unwrap();
+                let bytes = file.end().unwrap();
+                let (read, problems) = read(&bytes);
+                let [(head, lines, Some(foot))] = read.as_slice() else { panic!("{problems:?}") };
+                assert_eq!((head.role, head.format), (role, format));
+                assert!(head.version.starts_with(format.as_str()), "{}", head.version);
+                assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
+                assert_eq!(head.page, (version == Version::V08).then_some(2));
+                let balances = (head.opening.map(|b| b.amount), foot.closing.map(|b| b.amount));
+                let written = (statement.opening.map(|b| b.amount), statement.closing.map(|b| b.amount));
+                assert_eq!(balances, if role == Role::Report { written } else { (None, None) });
+                for (line, entry) in lines.iter().zip(&entries) {
+                    let mut expected = expected(entry, line, statement.currency);
+                    for detail in &mut expected.details {
+                        detail.direction = line.details[0].direction;
+                    }
+                    assert_eq!(line, &expected);
+                }
+            }
         }
     }
 

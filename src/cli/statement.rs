@@ -207,7 +207,7 @@ fn files_in(paths: &[PathBuf], skipped: &mut u64) -> Result<Vec<PathBuf>> {
 fn looks_like_a_statement(path: &Path) -> bool {
     let mut first = Vec::new();
     let read = File::open(path).and_then(|f| f.take(8 * 1024).read_to_end(&mut first));
-    read.is_ok() && banking::detect(&first).is_some()
+    read.is_ok() && banking::may_hold_statements(&first)
 }
 
 fn remarks(json: &str) -> Vec<Remark> {

@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tributary::banking::inspect::{Inspection, inspect};
-use tributary::banking::write::{Camt053, Entry, Statement, Totals, Version};
+use tributary::banking::write::{Camt, Entry, Statement, Totals, Version};
 use tributary::banking::{
-    Balance, Detail, Direction, Event, Foot, Head, Line, Problem, Reader, Severity, Status, findings,
+    Balance, Detail, Direction, Event, Foot, Head, Line, Problem, Reader, Role, Severity, Status, findings,
 };
 use tributary::money::{Currency, Minor};
 
@@ -24,30 +24,28 @@ fn golden_files_give_what_stands_beside_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut seen = 0;
     let mut wrong = Vec::new();
-    for format in ["camt053", "mt940"] {
-        for file in files_below(&root.join(format)) {
-            if file.extension().is_some_and(|e| e == "json") {
-                continue;
-            }
-            seen += 1;
-            let mut found = serde_json::to_string_pretty(&inspected(&file)).unwrap();
-            found.push('\n');
-            let beside = file.with_extension("json");
-            if std::env::var_os("UPDATE").is_some() {
-                fs::write(&beside, &found).unwrap();
-            } else if fs::read_to_string(&beside).ok().as_deref() != Some(&found) {
-                wrong.push(beside);
-            }
+    for file in files_below(&root) {
+        if file.extension().is_some_and(|e| e == "json") {
+            continue;
+        }
+        seen += 1;
+        let mut found = serde_json::to_string_pretty(&inspected(&file)).unwrap();
+        found.push('\n');
+        let beside = file.with_extension("json");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&beside, &found).unwrap();
+        } else if fs::read_to_string(&beside).ok().as_deref() != Some(&found) {
+            wrong.push(beside);
         }
     }
-    assert!(seen >= 12, "only {seen} golden files below {}", root.display());
+    assert!(seen >= 16, "only {seen} golden files below {}", root.display());
     assert!(wrong.is_empty(), "these differ; UPDATE=1 rewrites them: {wrong:?}");
 }
 
 #[test]
 fn golden_files_cut_anywhere_are_told() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for file in files_below(&root.join("camt053")) {
+    for file in files_below(&root) {
         if file.extension().is_none_or(|e| e != "xml") {
             continue;
         }
@@ -88,11 +86,11 @@ fn the_corpus_is_read_or_refused_with_a_reason() {
             let read = Read::of(&bytes);
             *counts.entry(group).or_insert(0) += 1;
             read.assert_consistent(&file);
-            let is_readable = matches!(group, "camt053" | "mt940") && extension != "zip";
+            let is_readable = matches!(group, "camt052" | "camt053" | "camt054" | "mt940" | "mt942");
             assert!(is_readable || read.is_refused(), "{} is neither read nor refused", file.display());
             // A problem without a place helps nobody.
             assert!(
-                read.problems.iter().all(|p| p.at.starts_with("line ") && !p.problem.is_empty()),
+                read.problems.iter().all(|p| p.at.contains("line ") && !p.problem.is_empty()),
                 "{}",
                 file.display()
             );
@@ -101,7 +99,9 @@ fn the_corpus_is_read_or_refused_with_a_reason() {
             }
         }
     }
-    for (group, least) in [("camt053", 20), ("mt940", 40), ("mt940-fragments", 14)] {
+    for (group, least) in
+        [("camt052", 8), ("camt053", 20), ("camt054", 17), ("mt940", 40), ("mt940-fragments", 14), ("mt942", 1)]
+    {
         assert!(counts.get(group).is_some_and(|count| *count >= least), "{group}: {counts:?}");
     }
 }
@@ -138,10 +138,13 @@ fn written_camt_is_valid_by_the_schema() {
     }
     let folder = std::env::temp_dir().join(format!("tributary-schema-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    for (version, name) in [(Version::V02, "camt.053.001.02"), (Version::V08, "camt.053.001.08")] {
+    let roles = [("camt.052", Role::Report), ("camt.053", Role::Statement), ("camt.054", Role::Notification)];
+    let versions = [("001.02", Version::V02), ("001.08", Version::V08)];
+    for ((format, role), (number, version)) in roles.into_iter().flat_map(|r| versions.map(|v| (r, v))) {
+        let name = format!("{format}.{number}");
         let file = folder.join(format!("{name}.xml"));
-        fs::write(&file, every_feature(version)).unwrap();
-        let schema = schemas.join("camt.053").join(format!("{name}.xsd"));
+        fs::write(&file, every_feature(role, version)).unwrap();
+        let schema = schemas.join(format).join(format!("{name}.xsd"));
         let outcome =
             Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(&file).output().unwrap();
         assert!(outcome.status.success(), "{name}: {}", String::from_utf8_lossy(&outcome.stderr));
@@ -153,7 +156,7 @@ fn written_camt_is_valid_by_the_schema() {
 }
 
 /// A file with everything that can be written.
-fn every_feature(version: Version) -> Vec<u8> {
+fn every_feature(role: Role, version: Version) -> Vec<u8> {
     let currency: Currency = "EUR".parse().unwrap();
     let on = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
     let plain = full_detail();
@@ -206,7 +209,7 @@ fn every_feature(version: Version) -> Vec<u8> {
         totals: None,
         ..whole.clone()
     };
-    let mut file = Camt053::begin(Vec::new(), version, "MSG-1", whole.created).unwrap();
+    let mut file = Camt::begin_as(role, Vec::new(), version, "MSG-1", whole.created).unwrap();
     file.statement(&whole, &entries).unwrap();
     file.statement(&page, Vec::<Entry>::new()).unwrap();
     file.end().unwrap()
@@ -240,7 +243,7 @@ fn full_detail() -> Detail {
 }
 
 /// A folder outside of the repository, when its variable is set.
-fn folder(variable: &str) -> Option<PathBuf> {
+pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_dir());
     if found.is_none() {
         absent(&format!("{variable} names no folder"));
@@ -254,7 +257,7 @@ fn absent(what: &str) {
     eprintln!("did not run: {what}");
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         let path = entry.unwrap().path();
@@ -270,13 +273,13 @@ fn inspected(file: &Path) -> Inspection {
 
 /// All of a file.
 #[derive(Default)]
-struct Read {
-    statements: Vec<(Head, Vec<Line>, Option<Foot>)>,
-    problems: Vec<Problem>,
+pub(crate) struct Read {
+    pub(crate) statements: Vec<(Head, Vec<Line>, Option<Foot>)>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Read {
-    fn of(bytes: &[u8]) -> Read {
+    pub(crate) fn of(bytes: &[u8]) -> Read {
         let mut read = Read::default();
         for event in Reader::new(bytes) {
             match event {
@@ -297,7 +300,7 @@ impl Read {
         read
     }
 
-    fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.problems.iter().any(|p| p.severity == Severity::Grave)
     }
 

@@ -189,6 +189,7 @@ impl DetailDraft {
             [Tag::RtrInf, Tag::Rsn | Tag::RtrRsn, Tag::Cd | Tag::Prtry] => {
                 detail.return_reason = detail.return_reason.take().or_else(|| named(text));
             }
+            [Tag::RtrInf, Tag::AddtlInf] => add_with_blank(&mut detail.info, text),
             [Tag::Purp, Tag::Cd | Tag::Prtry] => detail.purpose = named(text),
             [Tag::AddtlTxInf] => add_with_blank(&mut detail.info, text),
             _ => {}

@@ -6,7 +6,7 @@
 use super::detail::{Charges, Code, Context, DetailDraft};
 use super::tag::Tag;
 use super::value::{self, Amount, CurrencyMark};
-use crate::banking::{Direction, Line, Problem, Severity, Status};
+use crate::banking::{Direction, Line, Problem, Role, Severity, Status};
 use crate::money::{Currency, Minor};
 use chrono::NaiveDate;
 
@@ -38,9 +38,15 @@ pub(super) struct Draft {
 /// What surrounds an entry and decides how it is read.
 pub(super) struct Around<'a> {
     pub(super) statement: usize,
+    /// `Stmt`, `Rpt`, `Ntfctn`.
+    pub(super) element: &'static str,
+    pub(super) role: Role,
     pub(super) account: Option<&'a str>,
     pub(super) currency: Option<Currency>,
+    /// Of the balances: of which day a booked entry without a date is.
     pub(super) day: Option<NaiveDate>,
+    /// When the bank told of it.
+    pub(super) created: Option<NaiveDate>,
 }
 
 #[derive(Debug)]
@@ -124,10 +130,15 @@ impl Draft {
         }
     }
 
+    /// The currency of its amount, also where it makes no line.
+    pub(super) fn currency(&self) -> Option<Currency> {
+        self.amount.as_ref().and_then(|amount| amount.as_ref().ok()).map(|(_, currency)| *currency)
+    }
+
     /// The line, and all that is wrong with it; no line when it cannot be posted.
     pub(super) fn end(mut self, around: &Around) -> (Option<Line>, Vec<Problem>) {
         let mut problems = Vec::new();
-        let at = format!("line {}, Stmt {}, Ntry {}", self.line, around.statement + 1, self.ordinal + 1);
+        let at = format!("line {}, {} {}, Ntry {}", self.line, around.element, around.statement + 1, self.ordinal + 1);
         let mut tell = |place: &str, problem: String, severity: Severity| {
             let at = if place.is_empty() { at.clone() } else { format!("{at}, {place}") };
             problems.push(Problem { statement: Some(around.statement), at, problem, severity });
@@ -155,8 +166,8 @@ impl Draft {
         {
             tell("Amt", format!("the entry is in {currency}, the account in {own}"), Severity::Grave);
         }
-        let status = self.read_status(&mut tell);
-        let (booked_on, valued_on) = self.read_days(around, &mut tell);
+        let status = self.read_status(around.role, &mut tell);
+        let (booked_on, valued_on) = self.read_days(status, around, &mut tell);
         let (Some((amount, currency)), Some(direction), Some(booked_on)) = (amount, self.direction, booked_on) else {
             return (None, problems);
         };
@@ -164,7 +175,7 @@ impl Draft {
         (Some(Line { booked_on: Some(booked_on), valued_on, ..line }), problems)
     }
 
-    fn read_status(&self, tell: &mut impl FnMut(&str, String, Severity)) -> Status {
+    fn read_status(&self, role: Role, tell: &mut impl FnMut(&str, String, Severity)) -> Status {
         match self.status.as_deref() {
             Some("BOOK") => Status::Booked,
             Some("PDNG" | "FUTR") => Status::Pending,
@@ -177,17 +188,25 @@ impl Draft {
                 tell("Sts", text, Severity::Note);
                 Status::Info
             }
-            None => {
+            None if role == Role::Statement => {
                 let text = "the entry has no status; in a statement it counts as booked".to_owned();
                 tell("Sts", text, Severity::Note);
                 Status::Booked
             }
+            // Before the books of the day are closed, only what says that it is booked is.
+            None => {
+                let text = "the entry has no status; outside of a statement it counts as pending".to_owned();
+                tell("Sts", text, Severity::Note);
+                Status::Pending
+            }
         }
     }
 
-    /// The booking day, in its place the value date, then the day of the closing balance; and the value date.
+    /// The booking day, in its place the value date, then the day of the balances, outside of a statement the day on which
+    /// the bank told of it; and the value date.
     fn read_days(
         &self,
+        status: Status,
         around: &Around,
         tell: &mut impl FnMut(&str, String, Severity),
     ) -> (Option<NaiveDate>, Option<NaiveDate>) {
@@ -198,7 +217,14 @@ impl Draft {
         }
         let booked = self.booked.as_ref().and_then(|d| d.date);
         let valued = self.valued.as_ref().and_then(|d| d.date);
-        let day = booked.or(valued).or(around.day);
+        let mut day = booked.or(valued).or(around.day);
+        if day.is_none() && (status != Status::Booked || around.role != Role::Statement) {
+            // What is told during the day is of the day on which it is told; only a statement may be of another.
+            day = around.created;
+            if let Some(day) = day {
+                tell("BookgDt", format!("the entry has no date; the bank told of it on {day}"), Severity::Note);
+            }
+        }
         if day.is_none() {
             tell("BookgDt", "neither the entry nor the balances have a date".to_owned(), Severity::Grave);
         }

@@ -7,19 +7,40 @@ use crate::money::Currency;
 use chrono::NaiveDate;
 
 /// What stands outside the statements and belongs to all of a message.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Message {
+    /// By the name of its element; what a namespace says beside it can be wrong.
+    pub(super) format: Format,
+    /// No statement has begun in it.
+    pub(super) is_empty: bool,
     pub(super) version: Option<String>,
     pub(super) id: Option<String>,
     pub(super) page: Option<u32>,
     pub(super) last_page: Option<bool>,
     pub(super) copy: bool,
+    created: Option<NaiveDate>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Message {
+            format: Format::Camt053,
+            is_empty: true,
+            version: None,
+            id: None,
+            page: None,
+            last_page: None,
+            copy: false,
+            created: None,
+        }
+    }
 }
 
 impl Message {
     /// Takes a value of `GrpHdr`.
     pub(super) fn take(&mut self, path: &[Tag], text: &str) {
         match path {
+            [Tag::CreDtTm] => self.created = value::date(text),
             [Tag::MsgId] => self.id = Some(text.to_owned()),
             [Tag::MsgPgntn, Tag::PgNb] => self.page = text.parse().ok(),
             [Tag::MsgPgntn, Tag::LastPgInd] => self.last_page = Some(value::yes(text)),
@@ -39,6 +60,8 @@ pub(super) struct Draft {
     declared: [Option<String>; 3],
     bal: BalanceDraft,
     balances: Balances,
+    /// When the bank made it.
+    created: Option<NaiveDate>,
     /// Whether the head has been given out.
     pub(super) begun: bool,
     /// Problems met before the head was given out.
@@ -49,12 +72,19 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(index: usize, at: String, message: &Message) -> Self {
+        let format = message.format;
+        let version = message.version.clone().filter(|version| version.starts_with(format.as_str()));
+        let role = match format {
+            Format::Camt052 => Role::Report,
+            Format::Camt054 => Role::Notification,
+            _ => Role::Statement,
+        };
         let head = Head {
             index,
             at,
-            format: Format::Camt053,
-            role: Role::Statement,
-            version: message.version.clone().unwrap_or_else(|| Format::Camt053.as_str().to_owned()),
+            format,
+            role,
+            version: version.unwrap_or_else(|| format.as_str().to_owned()),
             message_id: message.id.clone(),
             account: None,
             servicer: None,
@@ -77,7 +107,8 @@ impl Draft {
             servicers: [None, None, None],
             declared: [None, None, None],
             bal: BalanceDraft::default(),
-            balances: Balances::default(),
+            balances: Balances { ends_in_interim: role == Role::Report, ..Balances::default() },
+            created: message.created,
             begun: false,
             early: Vec::new(),
             entries: 0,
@@ -86,6 +117,20 @@ impl Draft {
 
     pub(super) fn index(&self) -> usize {
         self.head.index
+    }
+
+    /// `Stmt`, `Rpt`, `Ntfctn`.
+    pub(super) fn element(&self) -> &'static str {
+        element(self.head.format)
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.head.role
+    }
+
+    /// The day on which the bank made it.
+    pub(super) fn created(&self) -> Option<NaiveDate> {
+        self.created
     }
 
     pub(super) fn currency(&self) -> Option<Currency> {
@@ -109,8 +154,11 @@ impl Draft {
             [Tag::LglSeqNb] => head.number = value::number(text).or(head.number),
             // The legal number comes after the electronic one and wins.
             [Tag::ElctrncSeqNb] => head.number = head.number.or(value::number(text)),
-            [Tag::StmtPgntn, Tag::PgNb] => head.page = text.parse().ok(),
-            [Tag::StmtPgntn, Tag::LastPgInd] => head.last_page = Some(value::yes(text)),
+            [Tag::CreDtTm] => self.created = value::date(text),
+            [Tag::StmtPgntn | Tag::RptPgntn | Tag::NtfctnPgntn, Tag::PgNb] => head.page = text.parse().ok(),
+            [Tag::StmtPgntn | Tag::RptPgntn | Tag::NtfctnPgntn, Tag::LastPgInd] => {
+                head.last_page = Some(value::yes(text))
+            }
             [Tag::CpyDplctInd] => head.copy = true,
             [Tag::FrToDt, Tag::FrDtTm | Tag::FrDt] => head.from = value::date(text),
             [Tag::FrToDt, Tag::ToDtTm | Tag::ToDt] => head.to = value::date(text),
@@ -177,7 +225,7 @@ impl Draft {
     }
 
     fn placed(&self, line: u64, code: &str, text: String) -> Problem {
-        let at = format!("line {line}, Stmt {}, Bal {code}", self.head.index + 1);
+        let at = format!("line {line}, {} {}, Bal {code}", self.element(), self.head.index + 1);
         Problem { statement: Some(self.head.index), at, problem: text, severity: Severity::Quarantine }
     }
 
@@ -235,6 +283,15 @@ impl Draft {
         foot.line_count = self.entries;
         foot.closing = self.balances.closing();
         (foot, problems)
+    }
+}
+
+/// The element of a message that tells of one account.
+pub(super) fn element(format: Format) -> &'static str {
+    match format {
+        Format::Camt052 => "Rpt",
+        Format::Camt054 => "Ntfctn",
+        _ => "Stmt",
     }
 }
 
@@ -309,9 +366,11 @@ impl BalanceDraft {
 /// The booked balances of a statement, of which an opening and a closing one are chosen.
 ///
 /// A statement over several days may have a pair for each day: the earliest opening and the latest closing bracket its
-/// entries. A page that is not the last has `ITBD` where its neighbour continues.
+/// entries. A page that is not the last has `ITBD` where its neighbour continues; in a report it is where the day stands.
 #[derive(Debug, Default)]
 struct Balances {
+    /// A lone `ITBD` is the balance at the end of what is told.
+    ends_in_interim: bool,
     opening: Option<Balance>,
     previous: Option<Balance>,
     closing: Option<Balance>,
@@ -350,7 +409,7 @@ impl Balances {
     }
 
     fn closing(&self) -> Option<Balance> {
-        let starts = self.opening.or(self.previous).is_some();
+        let starts = self.ends_in_interim || self.opening.or(self.previous).is_some();
         let interim = if starts { self.interim_last.or(self.interim_first) } else { self.interim_last };
         self.closing.or(interim.map(intermediate))
     }

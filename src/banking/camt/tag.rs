@@ -1,4 +1,4 @@
-//! The element names of camt.053 that carry something, as numbers, so that a path is matched without comparing text.
+//! The element names of camt.052, .053 and .054 that carry something, as numbers, so that a path is matched without comparing text.
 
 /// Makes the enum and the function that finds a name in it.
 macro_rules! tags {
@@ -28,14 +28,15 @@ macro_rules! tags {
 }
 
 tags! {
-    Acct AcctSvcrRef AddtlNtryInf AddtlRmtInf AddtlTxInf Agt Amt AmtDtls AnyBIC AppHdr
-    BBAN BIC BICFI Bal BkToCstmrStmt BkToCstmrStmtV01 BkTxCd BookgDt Btch
-    Ccy Cd CdOrPrtry CdtDbtInd Cdtr CdtrAcct CdtrAgt CdtrRef CdtrRefInf Chrgs ClrSysMmbId CmbndId CpyDplct CpyDplctInd
+    Acct AcctSvcrRef AddtlInf AddtlNtryInf AddtlRmtInf AddtlTxInf Agt Amt AmtDtls AnyBIC AppHdr
+    BBAN BIC BICFI Bal BkToCstmrAcctRpt BkToCstmrAcctRptV01 BkToCstmrDbtCdtNtfctn BkToCstmrDbtCdtNtfctnV01
+    BkToCstmrStmt BkToCstmrStmtV01 BkTxCd BookgDt Btch
+    Ccy Cd CdOrPrtry CdtDbtInd Cdtr CdtrAcct CdtrAgt CdtrRef CdtrRefInf Chrgs ClrSysMmbId CmbndId CpyDplct CpyDplctInd CreDtTm
     Dbtr DbtrAcct DbtrAgt Document Domn Dt DtTm
     ElctrncSeqNb EndToEndId FinInstnId Fmly FrDt FrDtTm FrToDt GrpHdr IBAN Id InstdAmt InstrId
-    LastPgInd LglSeqNb MmbId MndtId MsgDefIdr MsgId MsgPgntn Nb NbOfNtries Nm NmAndAdr Ntry NtryDtls NtryRef
+    LastPgInd LglSeqNb MmbId MndtId MsgDefIdr MsgId MsgPgntn Nb NbOfNtries Nm NmAndAdr Ntfctn NtfctnPgntn Ntry NtryDtls NtryRef
     Othr PgNb PmtInfId Prtry PrtryAcct Pty Purp Rcrd Ref Refs RfrdDocInf RfrdDocNb RltdAcct RltdAgts RltdPties RmtInf
-    Rsn RtrInf RtrRsn RvslInd Stmt StmtPgntn Strd Sts SubFmlyCd Sum Svcr
+    Rpt RptPgntn Rsn RtrInf RtrRsn RvslInd Stmt StmtPgntn Strd Sts SubFmlyCd Sum Svcr
     ToDt ToDtTm Tp TtlCdtNtries TtlChrgsAndTaxAmt TtlDbtNtries TtlNtries TxAmt TxDtls TxId TxsSummry
     UETR UPIC UltmtCdtr UltmtDbtr Ustrd ValDt
 }

@@ -7,8 +7,9 @@ use super::tag::Tag;
 use super::value::{self, CurrencyMark};
 use super::{entry, statement};
 use crate::banking::detect::{message_name, refusal};
+use crate::banking::findings::remember;
 use crate::banking::source::TOKEN_LIMIT;
-use crate::banking::{Event, Problem, Severity};
+use crate::banking::{Event, Format, Problem, Severity};
 use crate::money::Currency;
 use quick_xml::events::{BytesRef, BytesStart};
 use std::collections::VecDeque;
@@ -57,7 +58,7 @@ impl Walk {
         }
         let local = start.local_name();
         let name: &str = local.as_ref();
-        let tag = Tag::of(name.as_bytes());
+        let mut tag = Tag::of(name.as_bytes());
         self.text.clear();
         self.is_leaf = true;
         self.mark = None;
@@ -68,11 +69,7 @@ impl Walk {
                 self.mark = Some(self.currency_mark(start));
             }
             match self.inside() {
-                [] if tag == Tag::Stmt => {
-                    let place = format!("line {line}, Stmt {}", self.statements + 1);
-                    self.statement = Some(statement::Draft::new(self.statements, place, &self.message));
-                    self.statements += 1;
-                }
+                [] if matches!(tag, Tag::Stmt | Tag::Rpt | Tag::Ntfctn) => tag = self.begin_statement(tag, line, ready),
                 [Tag::Stmt] if tag == Tag::Ntry => {
                     let ordinal = self.statement.as_ref().map_or(0, |s| s.entries);
                     self.entry = Some(entry::Draft::new(line, ordinal));
@@ -85,10 +82,39 @@ impl Walk {
             }
         }
         self.path.push(tag);
-        if matches!(tag, Tag::BkToCstmrStmt | Tag::BkToCstmrStmtV01) && self.message_depth.is_none() {
+        if self.message_depth.is_none()
+            && let Some(format) = message_of(tag)
+        {
             self.message_depth = Some(self.path.len());
+            self.message.format = format;
         }
         Ok(())
+    }
+
+    /// A `Stmt` in a statement, a `Rpt` in a report, a `Ntfctn` in a notification. On the path all three are a `Stmt`, for
+    /// what is below them is the same; one that stands in a message of another kind would be lost and is told.
+    fn begin_statement(&mut self, tag: Tag, line: u64, ready: &mut VecDeque<Event>) -> Tag {
+        let format = self.message.format;
+        let meant = statement::element(format);
+        let place = format!("line {line}, {meant} {}", self.statements + 1);
+        let fits = match format {
+            Format::Camt052 => Tag::Rpt,
+            Format::Camt054 => Tag::Ntfctn,
+            _ => Tag::Stmt,
+        };
+        if tag != fits {
+            ready.push_back(Event::Problem(Problem {
+                statement: None,
+                at: format!("line {line}"),
+                problem: format!("a {tag:?} stands in a {format} message, where a {meant} is meant; it cannot be used"),
+                severity: Severity::Grave,
+            }));
+            return Tag::Other;
+        }
+        self.statement = Some(statement::Draft::new(self.statements, place, &self.message));
+        self.statements += 1;
+        self.message.is_empty = false;
+        Tag::Stmt
     }
 
     /// An element that is not inside a message: an envelope, a header, a document, or another message.
@@ -101,10 +127,9 @@ impl Walk {
         if version.is_some() {
             self.message.version = version;
         }
-        let is_message = matches!(tag, Tag::BkToCstmrStmt | Tag::BkToCstmrStmtV01);
         let other = message_name(name);
-        if !is_message && (self.path.last() == Some(&Tag::Document) || other.is_some()) {
-            let known = self.message.version.clone().filter(|v| !v.starts_with("camt.053"));
+        if message_of(tag).is_none() && (self.path.last() == Some(&Tag::Document) || other.is_some()) {
+            let known = self.message.version.clone().filter(|v| !is_ours(v));
             let what =
                 known.or(other.map(str::to_owned)).unwrap_or_else(|| format!("message \"{}\"", value::shortened(name)));
             // Elements of a foreign message may bear the names of others; one message is told once.
@@ -145,7 +170,19 @@ impl Walk {
         self.path.pop();
         if self.message_depth.is_some_and(|depth| self.path.len() < depth) {
             self.message_depth = None;
-            self.message = statement::Message::default();
+            let message = std::mem::take(&mut self.message);
+            if message.is_empty {
+                ready.push_back(Event::Problem(Problem {
+                    statement: None,
+                    at: format!("line {line}"),
+                    problem: format!(
+                        "the {} message holds no {}: nothing is told of any account",
+                        message.format,
+                        statement::element(message.format)
+                    ),
+                    severity: Severity::Note,
+                }));
+            }
         }
     }
 
@@ -184,14 +221,18 @@ impl Walk {
         };
         let around = entry::Around {
             statement: statement.index(),
+            element: statement.element(),
             account: statement.account(),
             currency: statement.currency(),
             day: statement.day(),
+            created: statement.created(),
+            role: statement.role(),
         };
+        let currency = entry.currency();
         let (line, problems) = entry.end(&around);
         statement.entries += 1;
         if !statement.begun {
-            begin(statement, line.as_ref().map(|l| l.currency), ready);
+            begin(statement, currency, ready);
         }
         ready.extend(problems.into_iter().map(Event::Problem));
         if let Some(line) = line {
@@ -223,7 +264,7 @@ impl Walk {
 
     fn tell(&mut self, problem: Problem, ready: &mut VecDeque<Event>) {
         match &mut self.statement {
-            Some(statement) if !statement.begun => statement.early.push(problem),
+            Some(statement) if !statement.begun => remember(&mut statement.early, problem),
             _ => ready.push_back(Event::Problem(problem)),
         }
     }
@@ -279,6 +320,21 @@ fn begin(statement: &mut statement::Draft, line_currency: Option<Currency>, read
     let (head, problems) = statement.begin(line_currency);
     ready.push_back(Event::Begin(Box::new(head)));
     ready.extend(problems.into_iter().map(Event::Problem));
+}
+
+/// The message that an element opens, of those that are read here.
+fn message_of(tag: Tag) -> Option<Format> {
+    match tag {
+        Tag::BkToCstmrStmt | Tag::BkToCstmrStmtV01 => Some(Format::Camt053),
+        Tag::BkToCstmrAcctRpt | Tag::BkToCstmrAcctRptV01 => Some(Format::Camt052),
+        Tag::BkToCstmrDbtCdtNtfctn | Tag::BkToCstmrDbtCdtNtfctnV01 => Some(Format::Camt054),
+        _ => None,
+    }
+}
+
+/// Whether a version is one of a message that is read here.
+fn is_ours(version: &str) -> bool {
+    ["camt.052", "camt.053", "camt.054"].iter().any(|format| version.starts_with(format))
 }
 
 /// Trims the text and makes blanks of what no name or text should hold: line ends from pretty printing, control characters.

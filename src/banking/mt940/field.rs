@@ -76,6 +76,24 @@ pub(super) fn balance(text: &str, intermediate: bool) -> Result<(Balance, Option
     Ok((Balance { amount, currency, on, intermediate }, note))
 }
 
+/// Reads `EURD1000,` and `EUR0,`: the limit below which entries are not listed.
+pub(super) fn floor(text: &str) -> Result<(Currency, Minor), String> {
+    let (code, rest) = text.split_at_checked(3).ok_or("it has no currency")?;
+    let currency: Currency = code.parse().map_err(|problem: crate::money::Problem| problem.to_string())?;
+    let amount = rest.strip_prefix(['C', 'D']).unwrap_or(rest);
+    Ok((currency, amount_of(amount, currency)?))
+}
+
+/// Reads `12EUR500,25`: how many and their sum.
+pub(super) fn totals(text: &str) -> Result<(u64, Currency, Minor), String> {
+    let mut rest = text;
+    let count = take(&mut rest, usize::MAX, |c| c.is_ascii_digit());
+    let count = count.parse().map_err(|_| "it does not begin with a count".to_owned())?;
+    let (code, amount) = rest.split_at_checked(3).ok_or("it has no currency")?;
+    let currency: Currency = code.parse().map_err(|problem: crate::money::Problem| problem.to_string())?;
+    Ok((count, currency, amount_of(amount, currency)?))
+}
+
 /// What `:61:` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {

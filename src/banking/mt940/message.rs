@@ -1,10 +1,11 @@
-//! One MT940 message: its fields as they come by, its lines, and what they add up to.
+//! One MT940 or MT942 message: its fields as they come by, its lines, and what they add up to.
 
 use super::field::{self, Account};
 use super::narrative::{self, Story};
 use super::value;
 use super::{FIELD_LIMIT, Field};
-use crate::banking::{Balance, Direction, Event, Foot, Format, Head, Line, Problem, Role, Severity, Status};
+use crate::banking::findings::remember;
+use crate::banking::{Balance, Declared, Direction, Event, Foot, Format, Head, Line, Problem, Role, Severity, Status};
 use crate::money::Currency;
 use std::collections::VecDeque;
 
@@ -26,6 +27,16 @@ pub(super) struct Draft {
     closed: bool,
     /// Fields of an MT942 were there.
     interim: bool,
+    /// `:34F:` is above zero: entries below it are not listed.
+    has_floor: bool,
+    /// `:90C:` or `:90D:` was there, readable or not.
+    has_totals: bool,
+    /// What they say.
+    declared: Declared,
+    /// Counts and sums of the booked entries alone.
+    booked: Foot,
+    /// What the head said, once it was given.
+    role: Role,
     begun: bool,
     early: Vec<Problem>,
     entry: Option<EntryFields>,
@@ -47,7 +58,7 @@ struct EntryFields {
 }
 
 impl Draft {
-    pub(super) fn new(index: usize, line: u64) -> Self {
+    pub(super) fn new(index: usize, line: u64, interim: bool) -> Self {
         Draft {
             index,
             line,
@@ -58,7 +69,12 @@ impl Draft {
             opening: None,
             closing: None,
             closed: false,
-            interim: false,
+            interim,
+            has_floor: false,
+            has_totals: false,
+            declared: Declared::default(),
+            booked: Foot::default(),
+            role: Role::Statement,
             begun: false,
             early: Vec::new(),
             entry: None,
@@ -68,16 +84,13 @@ impl Draft {
         }
     }
 
-    pub(super) fn line(&self) -> u64 {
-        self.line
-    }
-
+    /// Whether what ends a message was there: a closing balance, or the totals of an interim report.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed
+        self.closed || self.has_totals
     }
 
     /// Whether it is an MT942, which has floor limits or totals and no balances.
-    pub(super) fn is_interim(&self) -> bool {
+    fn is_interim(&self) -> bool {
         self.interim && self.opening.is_none() && !self.closed
     }
 
@@ -115,7 +128,8 @@ impl Draft {
                 self.closing = balance.or(self.closing);
                 self.end_waiting(ready);
             }
-            "34F" | "90C" | "90D" => self.interim = true,
+            "34F" => self.take_floor(line, &first, ready),
+            "90C" | "90D" => self.take_totals(tag, line, &first, ready),
             _ => {}
         }
     }
@@ -135,6 +149,69 @@ impl Draft {
                 None
             }
         }
+    }
+
+    /// Entries below the limit are not in the message; the field also says the currency.
+    fn take_floor(&mut self, line: u64, text: &str, ready: &mut VecDeque<Event>) {
+        self.interim = true;
+        match field::floor(text) {
+            Ok((currency, amount)) => {
+                self.currency = self.currency.or(Some(currency));
+                self.has_floor |= amount.0 > 0;
+            }
+            Err(problem) => {
+                let text = format!("the floor limit \"{}\" cannot be read: {problem}", value::shortened(text));
+                self.tell(line, "34F", text, Severity::Note, ready);
+            }
+        }
+    }
+
+    /// How many debits or credits there are and their sum, which the entries must prove.
+    fn take_totals(&mut self, tag: &str, line: u64, text: &str, ready: &mut VecDeque<Event>) {
+        (self.interim, self.has_totals) = (true, true);
+        match field::totals(text) {
+            Ok((count, currency, sum)) => {
+                self.currency = self.currency.or(Some(currency));
+                let (count, sum) = (Some(count), Some(i128::from(sum.0)));
+                if tag == "90C" {
+                    (self.declared.credit_count, self.declared.credit_sum) = (count, sum);
+                } else {
+                    (self.declared.debit_count, self.declared.debit_sum) = (count, sum);
+                }
+            }
+            Err(problem) => {
+                let text = format!("the totals \"{}\" cannot be read: {problem}", value::shortened(text));
+                self.tell(line, tag, text, Severity::Quarantine, ready);
+            }
+        }
+        self.end_waiting(ready);
+    }
+
+    /// The declared totals as far as the entries must agree with them.
+    fn provable(&mut self, ready: &mut VecDeque<Event>) -> Declared {
+        let mut declared = self.declared;
+        if !self.is_interim() {
+            return Declared::default();
+        }
+        // Some banks count what is only expected and some do not.
+        let (all, booked) = (&self.foot, &self.booked);
+        if (declared.credit_count, declared.credit_sum) == (Some(booked.credit_count), Some(booked.credit_total)) {
+            (declared.credit_count, declared.credit_sum) = (Some(all.credit_count), Some(all.credit_total));
+        }
+        if (declared.debit_count, declared.debit_sum) == (Some(booked.debit_count), Some(booked.debit_total)) {
+            (declared.debit_count, declared.debit_sum) = (Some(all.debit_count), Some(all.debit_total));
+        }
+        let agrees = |said: Option<u64>, sum: Option<i128>, count: u64, total: i128| {
+            said.is_none_or(|said| said == count) && sum.is_none_or(|said| said == total)
+        };
+        let credits_agree = agrees(declared.credit_count, declared.credit_sum, all.credit_count, all.credit_total);
+        let debits_agree = agrees(declared.debit_count, declared.debit_sum, all.debit_count, all.debit_total);
+        if self.has_floor && !(credits_agree && debits_agree) {
+            let text = "it declares other totals than its entries have; some are below its floor limit and not listed";
+            self.tell(self.line, "34F", text.to_owned(), Severity::Note, ready);
+            return Declared::default();
+        }
+        declared
     }
 
     /// The entry at hand is complete, because another field begins.
@@ -183,14 +260,17 @@ impl Draft {
 
     fn count(&mut self, line: &Line) {
         let amount = i128::from(line.amount.0);
-        match line.direction {
-            Direction::Credit => {
-                self.foot.credit_total += amount;
-                self.foot.credit_count += 1;
-            }
-            Direction::Debit => {
-                self.foot.debit_total += amount;
-                self.foot.debit_count += 1;
+        let booked = (line.status == Status::Booked).then_some(&mut self.booked);
+        for foot in std::iter::once(&mut self.foot).chain(booked) {
+            match line.direction {
+                Direction::Credit => {
+                    foot.credit_total += amount;
+                    foot.credit_count += 1;
+                }
+                Direction::Debit => {
+                    foot.debit_total += amount;
+                    foot.debit_count += 1;
+                }
             }
         }
         if line.status == Status::Booked {
@@ -205,12 +285,17 @@ impl Draft {
         let (number, page) = self.statement_id.as_deref().map_or((None, None), field::number);
         let currency = self.currency.or(self.account.currency);
         let at = format!("line {}, statement {}", self.line, self.index + 1);
+        let (format, role) = match self.is_interim() {
+            true => (Format::Mt942, Role::Report),
+            false => (Format::Mt940, Role::Statement),
+        };
+        self.role = role;
         let head = Head {
             index: self.index,
             at: at.clone(),
-            format: Format::Mt940,
-            role: Role::Statement,
-            version: Format::Mt940.as_str().to_owned(),
+            format,
+            role,
+            version: format.as_str().to_owned(),
             message_id: self.reference.clone(),
             account: self.account.account.clone(),
             servicer: self.account.servicer.clone(),
@@ -234,7 +319,7 @@ impl Draft {
             grave("the statement does not say of which account it is: :25: is missing");
         }
         if currency.is_none() {
-            grave("no balance says the currency of the statement");
+            grave("neither a balance nor the account says the currency of the statement");
         }
         ready.push_back(Event::Begin(Box::new(head)));
         ready.extend(problems.into_iter().map(Event::Problem));
@@ -243,7 +328,8 @@ impl Draft {
     /// The message is complete.
     pub(super) fn end(mut self, ready: &mut VecDeque<Event>) {
         self.settle(ready);
-        let foot = Foot { closing: self.closing, ..self.foot };
+        let declared = self.provable(ready);
+        let foot = Foot { closing: self.closing, declared, ..self.foot };
         ready.push_back(Event::End(Box::new(foot)));
     }
 
@@ -270,6 +356,10 @@ impl Draft {
         self.end_entry(ready);
         self.end_waiting(ready);
         self.begin(ready);
+        if self.is_interim() && self.role != Role::Report {
+            let text = "these are the totals of an interim report, which must say so before its entries with :34F:";
+            self.tell(self.line, "90", text.to_owned(), Severity::Grave, ready);
+        }
         let unread = self.waiting.len();
         if unread > 0 {
             self.foot.line_count += u64::try_from(unread).unwrap_or(u64::MAX);
@@ -295,7 +385,7 @@ impl Draft {
         if self.begun {
             ready.push_back(Event::Problem(problem));
         } else {
-            self.early.push(problem);
+            remember(&mut self.early, problem);
         }
     }
 }

@@ -1,51 +1,76 @@
-//! camt.053.001.02 and .08.
+//! camt.052, .053 and .054 in the versions 001.02 and 001.08: they differ in names, and a notification has no balances.
 
 use super::xml::{Xml, is_external_code, mark};
 use super::{Entry, Statement, Totals, cut};
 use crate::banking::findings::sum_text;
-use crate::banking::{Balance, Detail, Direction, Status};
+use crate::banking::{Balance, Detail, Direction, Role, Status};
 use crate::money::Currency;
 use std::borrow::Borrow;
 use std::io::{self, Write};
 
-/// A version of the message.
+/// A version of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// camt.053.001.02: what most banks sent until 2025. It carries neither `UETR` nor the direction of a detail.
+    /// 001.02: what most banks sent until 2025. It carries neither `UETR` nor the direction of a detail.
     V02,
-    /// camt.053.001.08: the one that CBPR+ and the SEPA rulebooks name.
+    /// 001.08: the one that CBPR+ and the SEPA rulebooks name.
     V08,
 }
 
 impl Version {
     fn name(self) -> &'static str {
         match self {
-            Version::V02 => "camt.053.001.02",
-            Version::V08 => "camt.053.001.08",
+            Version::V02 => "001.02",
+            Version::V08 => "001.08",
         }
     }
 }
 
+/// What the messages are called, by what they are to the account: format, message, the element of one account, its pages.
+fn names(role: Role) -> [&'static str; 4] {
+    match role {
+        Role::Report => ["camt.052", "BkToCstmrAcctRpt", "Rpt", "RptPgntn"],
+        Role::Statement => ["camt.053", "BkToCstmrStmt", "Stmt", "StmtPgntn"],
+        Role::Notification => ["camt.054", "BkToCstmrDbtCdtNtfctn", "Ntfctn", "NtfctnPgntn"],
+    }
+}
+
+/// A camt.053, unless begun otherwise.
+pub type Camt053<W> = Camt<W>;
+
 /// A file that is being written: begin, one or more statements, end.
-pub struct Camt053<W> {
+pub struct Camt<W> {
     xml: Xml<W>,
+    role: Role,
     version: Version,
 }
 
-impl<W: Write> Camt053<W> {
-    /// Writes the head of the message.
+impl<W: Write> Camt<W> {
+    /// Writes the head of a camt.053.
     pub fn begin(out: W, version: Version, message_id: &str, created: chrono::NaiveDateTime) -> io::Result<Self> {
+        Self::begin_as(Role::Statement, out, version, message_id, created)
+    }
+
+    /// Writes the head of the message that has this role: camt.052 for a report, camt.054 for a notification.
+    pub fn begin_as(
+        role: Role,
+        out: W,
+        version: Version,
+        message_id: &str,
+        created: chrono::NaiveDateTime,
+    ) -> io::Result<Self> {
         let mut xml = Xml { out };
+        let [format, message, ..] = names(role);
         xml.raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:")?;
-        xml.raw(version.name())?;
-        xml.raw("\"><BkToCstmrStmt><GrpHdr>")?;
+        xml.raw(&format!("{format}.{}\"><{message}><GrpHdr>", version.name()))?;
         xml.leaf("MsgId", message_id)?;
         xml.leaf("CreDtTm", &created.format("%Y-%m-%dT%H:%M:%S").to_string())?;
         xml.raw("</GrpHdr>\n")?;
-        Ok(Camt053 { xml, version })
+        Ok(Camt { xml, role, version })
     }
 
-    /// Writes a statement; its lines are pulled one by one.
+    /// Writes a statement, report or notification; its lines are pulled one by one. Of a notification's balances nothing is
+    /// written; the closing one of a report is where the day stands.
     pub fn statement<E: Borrow<Entry>>(
         &mut self,
         statement: &Statement,
@@ -53,8 +78,11 @@ impl<W: Write> Camt053<W> {
     ) -> io::Result<()> {
         let currency = statement.currency;
         self.head(statement)?;
-        for (balance, day, page) in [(statement.opening, "OPBD", "ITBD"), (statement.closing, "CLBD", "ITBD")] {
-            if let Some(balance) = balance {
+        let closing = if self.role == Role::Report { "ITBD" } else { "CLBD" };
+        for (balance, day, page) in [(statement.opening, "OPBD", "ITBD"), (statement.closing, closing, "ITBD")] {
+            if let Some(balance) = balance
+                && self.role != Role::Notification
+            {
                 self.balance(if balance.intermediate { page } else { day }, balance)?;
             }
         }
@@ -64,27 +92,32 @@ impl<W: Write> Camt053<W> {
         for entry in entries {
             self.entry(entry.borrow(), currency)?;
         }
-        self.xml.raw("</Stmt>\n")
+        let [.., element, _] = names(self.role);
+        self.xml.close(element)?;
+        self.xml.raw("\n")
     }
 
     /// Writes the end of the message.
     pub fn end(mut self) -> io::Result<W> {
-        self.xml.raw("</BkToCstmrStmt></Document>\n")?;
+        let [_, message, ..] = names(self.role);
+        self.xml.close(message)?;
+        self.xml.raw("</Document>\n")?;
         self.xml.out.flush()?;
         Ok(self.xml.out)
     }
 
     fn head(&mut self, statement: &Statement) -> io::Result<()> {
         let version = self.version;
+        let [.., element, pages] = names(self.role);
         let xml = &mut self.xml;
-        xml.raw("<Stmt>")?;
+        xml.open(element)?;
         xml.leaf("Id", &statement.id)?;
         // Version 02 has pages for the whole message only, in a place that is written already.
         if let (Some((page, last)), Version::V08) = (statement.page, version) {
-            xml.raw("<StmtPgntn>")?;
+            xml.open(pages)?;
             xml.leaf("PgNb", &page.to_string())?;
             xml.leaf("LastPgInd", if last { "true" } else { "false" })?;
-            xml.raw("</StmtPgntn>")?;
+            xml.close(pages)?;
         }
         xml.leaf("ElctrncSeqNb", &statement.number.to_string())?;
         xml.leaf("CreDtTm", &statement.created.format("%Y-%m-%dT%H:%M:%S").to_string())?;

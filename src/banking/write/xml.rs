@@ -1,4 +1,4 @@
-//! Elements of camt.053 on a writer, each as the version wants it.
+//! Elements of camt on a writer, each as the version wants it.
 
 use super::camt::Version;
 use super::{Entry, cut};
