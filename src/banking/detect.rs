@@ -1,7 +1,7 @@
 //! What a file is, by its first bytes and never by its name; and how a file that cannot be read yet is refused.
 
-use super::Format;
 use super::source::first_text;
+use super::{Format, bai2, csv};
 
 /// What the first bytes of a file say that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub(super) enum Kind {
     Xml,
     /// SWIFT fields of a statement.
     Mt940,
+    /// A file header of BAI2.
+    Bai2,
+    /// A header or root element of OFX.
+    Ofx,
+    /// A spreadsheet, which is refused with a way out.
+    Workbook,
     /// A known format that cannot be read yet, or a container.
     Foreign(String),
     /// None of these.
@@ -23,15 +29,20 @@ pub(super) enum Kind {
 pub fn detect(first_bytes: &[u8]) -> Option<Format> {
     match recognise(first_bytes) {
         Kind::Mt940 => Some(Format::Mt940),
+        Kind::Bai2 => Some(Format::Bai2),
+        Kind::Ofx => Some(Format::Ofx),
         Kind::Xml => {
             let text = first_text(first_bytes);
             (text.contains("BkToCstmrStmt") || text.contains("camt.053")).then_some(Format::Camt053)
         }
-        Kind::Empty | Kind::Foreign(_) | Kind::Unknown => None,
+        Kind::Empty | Kind::Workbook | Kind::Foreign(_) | Kind::Unknown => None,
     }
 }
 
 pub(super) fn recognise(head: &[u8]) -> Kind {
+    if csv::is_workbook(head) {
+        return Kind::Workbook;
+    }
     if let Some(container) = container(head) {
         return Kind::Foreign(container.to_owned());
     }
@@ -41,15 +52,15 @@ pub(super) fn recognise(head: &[u8]) -> Kind {
         return Kind::Empty;
     }
     if text.starts_with("OFXHEADER") || (text.starts_with('<') && (text.contains("<OFX>") || text.contains("<?OFX"))) {
-        return Kind::Foreign("OFX file".to_owned());
+        return Kind::Ofx;
     }
     if text.starts_with('<') {
         let lower = text.get(..200).unwrap_or(text).to_ascii_lowercase();
         let is_page = lower.starts_with("<!doctype html") || lower.starts_with("<html");
         return if is_page { Kind::Foreign("web page".to_owned()) } else { Kind::Xml };
     }
-    if text.starts_with("01,") && text.contains("02,") {
-        return Kind::Foreign("BAI2 file".to_owned());
+    if bai2::is_bai2(text) {
+        return Kind::Bai2;
     }
     swift(text)
 }
@@ -138,7 +149,13 @@ mod tests {
         ] {
             assert_eq!(detect(swift), Some(Format::Mt940), "{}", String::from_utf8_lossy(swift));
         }
-        for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A,B,/\n02,X", b"\x00\x00"] {
+        for bai2 in [&b"01,BANK,US,200101,0000,1,,,2/\n02,"[..], b"01,,BNZA/\r\n88,160122/", b"16,A\n88,B\n03,C"] {
+            assert_eq!(detect(bai2), Some(Format::Bai2), "{}", String::from_utf8_lossy(bai2));
+        }
+        for ofx in [&b"\n\nOFXHEADER:100"[..], b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>"] {
+            assert_eq!(detect(ofx), Some(Format::Ofx), "{}", String::from_utf8_lossy(ofx));
+        }
+        for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A\n03,B", b"16,A\n17,B\n18,C", b"\x00\x00"] {
             assert_eq!(detect(other), None, "{}", String::from_utf8_lossy(other));
         }
     }
@@ -148,9 +165,6 @@ mod tests {
         let cases = [
             (&b":20:X\n:34F:EURD0,\n:61:"[..], "MT942"),
             (b"{1:F01X}{2:O103X}{4:\n:20:X\n:32A:2", "MT103"),
-            (b"01,BANK,US,200101,0000,1,,,2/\n02,", "BAI2"),
-            (b"OFXHEADER:100", "OFX"),
-            (b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>", "OFX"),
             (b"PK\x03\x04", "zip"),
         ];
         for (bytes, name) in cases {

@@ -11,17 +11,22 @@ use crate::money::{Currency, Minor};
 use chrono::NaiveDate;
 use std::fmt;
 
+pub mod bai2;
 pub mod camt;
+pub mod csv;
 mod detect;
 mod findings;
 pub mod inspect;
 pub mod mt940;
+pub mod ofx;
+mod profile;
 mod reader;
 mod source;
 pub mod write;
 
 pub use detect::detect;
 pub use findings::findings;
+pub use profile::{Profile, Profiles};
 pub use reader::Reader;
 
 /// A bank format that Tributary reads.

@@ -1,7 +1,7 @@
 //! The one reader of all formats: recognises a file by its content and pulls its events.
 
 use super::detect::{Kind, recognise, refusal};
-use super::{Event, Format, Problem, Severity, camt, mt940};
+use super::{Event, Format, Problem, Profile, Profiles, Severity, bai2, camt, csv, mt940, ofx};
 use std::io::{BufRead, Chain, Cursor, Read};
 
 /// How many first bytes are looked at to recognise a file: an envelope's header, or the preamble of an MT940.
@@ -21,6 +21,7 @@ const PROBLEM_LIMIT: usize = 1000;
 pub struct Reader<R> {
     inner: Inner<R>,
     format: Option<Format>,
+    profile: Option<Profile>,
     told: Told,
     /// Given before the next event of the file.
     held: Option<Event>,
@@ -29,6 +30,9 @@ pub struct Reader<R> {
 enum Inner<R> {
     Camt(Box<camt::Reader<Whole<R>>>),
     Mt940(Box<mt940::Reader<Whole<R>>>),
+    Bai2(Box<bai2::Reader<Whole<R>>>),
+    Ofx(Box<ofx::Reader<Whole<R>>>),
+    Csv(Box<csv::Reader<Whole<R>>>),
     Refused(Option<Problem>),
 }
 
@@ -38,12 +42,17 @@ type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 impl<R: BufRead> Reader<R> {
     /// Reads a file of whatever format; one that cannot be read gives a single grave problem.
     pub fn new(input: R) -> Self {
-        Self::start(None, input)
+        Self::start(None, &Profiles::default(), input)
+    }
+
+    /// Reads a file of whatever format, CSV by the profile among these that it fits.
+    pub fn with_profiles(input: R, profiles: &Profiles) -> Self {
+        Self::start(None, profiles, input)
     }
 
     /// Reads a file as `format`, whatever its content looks like.
     pub fn open(format: Format, input: R) -> Self {
-        Self::start(Some(format), input)
+        Self::start(Some(format), &Profiles::default(), input)
     }
 
     /// The format; `None` when the file is refused.
@@ -51,7 +60,12 @@ impl<R: BufRead> Reader<R> {
         self.format
     }
 
-    fn start(format: Option<Format>, mut input: R) -> Self {
+    /// The profile that the file is read by; what it says is to be kept with the file.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
+    fn start(format: Option<Format>, profiles: &Profiles, mut input: R) -> Self {
         let mut head = Vec::with_capacity(HEAD);
         let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
         if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
@@ -60,32 +74,56 @@ impl<R: BufRead> Reader<R> {
         let kind = match format {
             Some(Format::Camt053) => Kind::Xml,
             Some(Format::Mt940) => Kind::Mt940,
+            Some(Format::Bai2) => Kind::Bai2,
+            Some(Format::Ofx) => Kind::Ofx,
             Some(other) => Kind::Foreign(format!("{other} file")),
             None => recognise(&head),
         };
+        let profile = match &kind {
+            Kind::Bai2 => profiles.of_bai2(&head),
+            Kind::Unknown => profiles.of_csv(&head),
+            _ => Ok(None),
+        };
+        let profile = match profile {
+            Ok(profile) => profile,
+            Err(problem) => return Self::refuse(problem),
+        };
+        let by_csv = profile.as_ref().and_then(Profile::csv);
         let whole = Cursor::new(head).chain(input);
         let (inner, format) = match kind {
+            Kind::Bai2 => {
+                let own = profile.as_ref().and_then(Profile::bai2);
+                (Inner::Bai2(Box::new(bai2::Reader::new(whole, own))), Format::Bai2)
+            }
+            Kind::Ofx => (Inner::Ofx(Box::new(ofx::Reader::new(whole))), Format::Ofx),
+            Kind::Workbook => return Self::refuse(csv::WORKBOOK.to_owned()),
             Kind::Xml => (Inner::Camt(Box::new(camt::Reader::new(whole))), Format::Camt053),
             Kind::Mt940 => (Inner::Mt940(Box::new(mt940::Reader::new(whole))), Format::Mt940),
             Kind::Empty => return Self::refuse("the file is empty".to_owned()),
             Kind::Foreign(what) => return Self::refuse(refusal(&what)),
-            Kind::Unknown => {
-                let text = "this is no bank file that is known: camt.053 and MT940 statements can be read".to_owned();
-                return Self::refuse(text);
-            }
+            Kind::Unknown => match by_csv {
+                Some(csv) => (Inner::Csv(Box::new(csv::Reader::new(whole, csv))), Format::Csv),
+                None => {
+                    let text = "this is no bank file that is known: camt.053, MT940, BAI2 and OFX statements can be read, and CSV by a declared profile whose header it has (see --profile)";
+                    return Self::refuse(text.to_owned());
+                }
+            },
         };
-        Reader { inner, format: Some(format), told: Told::default(), held: None }
+        Reader { inner, format: Some(format), profile, told: Told::default(), held: None }
     }
 
     fn refuse(problem: String) -> Self {
         let problem = Problem { statement: None, at: "line 1".to_owned(), problem, severity: Severity::Grave };
-        Reader { inner: Inner::Refused(Some(problem)), format: None, told: Told::default(), held: None }
+        Reader { inner: Inner::Refused(Some(problem)), format: None, profile: None, told: Told::default(), held: None }
     }
 
     fn pull(&mut self) -> Option<Event> {
         match &mut self.inner {
             Inner::Camt(reader) => reader.next(),
             Inner::Mt940(reader) => reader.next(),
+            Inner::Bai2(reader) => reader.next(),
+            Inner::Ofx(reader) => reader.next(),
+            Inner::Csv(reader) => reader.next(),
             Inner::Refused(problem) => problem.take().map(Event::Problem),
         }
     }
@@ -168,8 +206,10 @@ mod tests {
             (&b""[..], "the file is empty"),
             (b" \r\n ", "the file is empty"),
             (b"PK\x03\x04abc", "this is a zip archive or spreadsheet;"),
-            (b"OFXHEADER:100\n", "this is an OFX file;"),
-            (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "this is a BAI2 file;"),
+            (b"OFXHEADER:100\n", "the file ends before </OFX>"),
+            (b"OFXHEADER:100\n<OFX></OFX>", "the file holds no statement of an account"),
+            (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "the file ends without its last record 99"),
+            (b"PK\x03\x04 [Content_Types].xml", "this is a workbook"),
             (b":20:A\n:25:1\n:34F:EUR0,\n", "this is an MT942 interim report;"),
             (b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>", "this is a pain.002"),
             (

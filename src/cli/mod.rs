@@ -27,6 +27,7 @@ mod check;
 mod demo;
 mod journal;
 mod positions;
+mod profile;
 mod route;
 mod statement;
 mod table;
