@@ -462,3 +462,6 @@ fn trailer(
     }
     (declared, wrong)
 }
+
+#[cfg(test)]
+mod tests;

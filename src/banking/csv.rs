@@ -99,6 +99,8 @@ impl<R: BufRead> Reader<R> {
             quote,
             within: Within::FieldStart,
             last: b'\n',
+            count: 0,
+            crlf: false,
         };
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(delimiter).quoting(quote.is_some());
@@ -153,10 +155,20 @@ impl<R: BufRead> Reader<R> {
         let mut cells = StringRecord::new();
         self.rows.get_mut().source.mark();
         match self.rows.read_record(&mut cells) {
-            Ok(true) => Ok(Some((cells.position().map_or(0, ::csv::Position::line), cells))),
+            Ok(true) => Ok(Some((self.line_of(&cells), cells))),
             Ok(false) => Ok(None),
             Err(error) => Err(format!("the file cannot be read: {error}")),
         }
+    }
+
+    /// The line where a row that was just read begins. The splitter counts line ends that it has seen: of CR LF it has not
+    /// seen the LF yet, and blank lines above a row are the row's to it.
+    fn line_of(&self, cells: &StringRecord) -> u64 {
+        let (seen, watched) = (self.rows.position(), self.rows.get_ref());
+        let at_end = seen.byte() == watched.count && watched.last != b'\n';
+        let last = if at_end || watched.crlf { seen.line() } else { seen.line().saturating_sub(1) };
+        let inside: usize = cells.iter().map(|cell| cell.matches('\n').count()).sum();
+        last.saturating_sub(u64::try_from(inside).unwrap_or(0)).max(1)
     }
 
     /// Passes over the rows above the header and compares the header with the profile's.
@@ -382,6 +394,10 @@ struct Watched<R> {
     quote: Option<u8>,
     within: Within,
     last: u8,
+    /// How many bytes went by.
+    count: u64,
+    /// Lines end with CR LF.
+    crlf: bool,
 }
 
 /// Where in a row the last byte stands.
@@ -407,8 +423,13 @@ impl<R: BufRead> Read for Watched<R> {
                 _ if ends => Within::FieldStart,
                 _ => Within::Plain,
             };
+            self.crlf |= self.last == b'\r' && *byte == b'\n';
             self.last = *byte;
+            self.count += 1;
         }
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -495,3 +495,6 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
