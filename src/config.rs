@@ -10,6 +10,8 @@ use std::path::Path;
 pub struct Config {
     /// The database.
     pub database: Database,
+    /// How bank files are read.
+    pub statements: Statements,
 }
 
 /// `[database]`
@@ -18,6 +20,14 @@ pub struct Config {
 pub struct Database {
     /// `sqlite://...` or `postgres://...`.
     pub url: String,
+}
+
+/// `[statements]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statements {
+    /// The folder of profiles for CSV files and banks' own types; empty: none.
+    pub profiles: String,
 }
 
 /// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.

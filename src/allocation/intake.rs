@@ -7,7 +7,7 @@
 //!
 //! A crash at any point loses nothing: the next attempt, by this or another process, goes on at the cursor.
 
-use crate::banking::{Event, Reader, Severity, Status};
+use crate::banking::{Event, Profiles, Severity, Status};
 use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
@@ -58,7 +58,18 @@ struct Cursor {
     line: u64,
 }
 
-/// Takes a file in. `open` is called more than once. `progress` is told how many lines are done of how many.
+/// A file that has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Its name where it came from.
+    pub name: &'a str,
+    /// How it came.
+    pub channel: &'a str,
+    /// What says how files are to be read that do not say it themselves.
+    pub profiles: &'a Profiles,
+}
+
+/// Takes a file in that needs no profile; see [`take_in_by`].
 pub fn take_in(
     db: &Db,
     who: &Arc<Who>,
@@ -66,6 +77,18 @@ pub fn take_in(
     open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<TakenIn> {
+    take_in_by(db, who, &Arrival { name, channel, profiles: &Profiles::default() }, open, progress)
+}
+
+/// Takes a file in. `open` is called more than once. `progress` is told how many lines are done of how many.
+pub fn take_in_by(
+    db: &Db,
+    who: &Arc<Who>,
+    arrival: &Arrival<'_>,
+    open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<TakenIn> {
+    let Arrival { name, channel, profiles } = *arrival;
     let broken = |e: std::io::Error| Error::Broken(format!("cannot read {name}: {e}"));
     let (sha256, size) = crate::db::seal::sha256_of(open().map_err(broken)?).map_err(broken)?;
     let known = db.read(|conn| statements::file_by_content(conn, &sha256))?.filter(|f| f.state == "accepted");
@@ -80,7 +103,7 @@ pub fn take_in(
     let unfinished = |s: &StatementRow| s.state == "refused" || s.state == "posting";
     let again = fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(unfinished);
     let owner = worker();
-    let job = if again { accept(db, who, &file, &owner)? } else { lease(db, who, &file.id, &owner)? };
+    let job = if again { accept(db, who, &file, profiles, &owner)? } else { lease(db, who, &file.id, &owner)? };
     let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
     db.read(|conn| {
         let file = statements::file(conn, &file.id)?;
@@ -136,14 +159,14 @@ fn worker() -> Owner {
 }
 
 /// Surveys what is stored and accepts or refuses it. Gives the job of posting it, if there is something to post.
-fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, owner: &Owner) -> Result<Option<Job>> {
+fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, profiles: &Profiles, owner: &Owner) -> Result<Option<Job>> {
     let failed = |e: std::io::Error| Error::Broken(format!("cannot read the stored {}: {e}", file.name));
     let (digest, _) = crate::db::seal::sha256_of(statements::stored_bytes(db, &file.id)).map_err(failed)?;
     if crate::db::seal::hex(&digest) != file.sha256 {
         let what = format!("{} changed while it was read; import it again when it is complete", file.name);
         return Err(Error::Conflict(what));
     }
-    let survey: Arc<Survey> = Arc::new(survey::survey(statements::stored_bytes(db, &file.id)));
+    let survey: Arc<Survey> = Arc::new(survey::survey(statements::stored_bytes(db, &file.id), profiles));
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {
         let remarks: Vec<Remark> = survey.problems.iter().map(Remark::from).collect();
@@ -287,7 +310,7 @@ impl Run<'_> {
         if !overlap.stored.is_empty() {
             // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
             let mut incoming: Vec<Incoming> = Vec::new();
-            for line in told_lines(self.db, &row.file, row.place, from) {
+            for line in told_lines(self.db, &row.file, row.place, from)? {
                 let line = line?;
                 if line.status == Status::Booked {
                     incoming.push(statements::incoming(&statements::new_line(row, &line)?, line.position));
@@ -295,7 +318,7 @@ impl Run<'_> {
             }
             known = statements::known_places(&overlap, &incoming);
         }
-        let mut lines = told_lines(self.db, &row.file, row.place, from).peekable();
+        let mut lines = told_lines(self.db, &row.file, row.place, from)?.peekable();
         let before = self.new;
         loop {
             let mut slice = Slice::new(row.clone(), overlap.line_count);
@@ -372,7 +395,7 @@ pub struct Difference {
 pub fn difference(db: &Db, later: &StatementRow, earlier: &str) -> Result<Vec<Difference>> {
     let earlier = db.read(|conn| statements::statement(conn, earlier))?;
     let lines_of = |row: &StatementRow| -> Result<Vec<NewLine>> {
-        let told = told_lines(db, &row.file, row.place, 0);
+        let told = told_lines(db, &row.file, row.place, 0)?;
         let booked = told.filter(|line| line.as_ref().is_ok_and(|l| l.status == Status::Booked) || line.is_err());
         booked.map(|line| statements::new_line(row, &*line?)).collect()
     };
@@ -404,12 +427,12 @@ fn told_lines<'a>(
     file: &str,
     place: i64,
     from: u64,
-) -> impl Iterator<Item = Result<Box<crate::banking::Line>>> + use<'a> {
+) -> Result<impl Iterator<Item = Result<Box<crate::banking::Line>>> + use<'a>> {
     let place = usize::try_from(place).unwrap_or(usize::MAX);
     let (mut at, mut over) = (None, false);
-    let mut events = Reader::new(statements::stored_bytes(db, file));
+    let mut events = statements::stored_events(db, &db.read(|conn| statements::file(conn, file))?)?;
     let file = file.to_owned();
-    std::iter::from_fn(move || {
+    Ok(std::iter::from_fn(move || {
         while !over {
             match events.next() {
                 Some(Event::Begin(_)) => at = Some(at.map_or(0, |n: usize| n + 1)),
@@ -434,5 +457,5 @@ fn told_lines<'a>(
             }
         }
         None
-    })
+    }))
 }

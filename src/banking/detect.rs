@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, Container};
 use super::source::first_text;
-use super::{Format, HEAD};
+use super::{Format, HEAD, bai2, csv};
 use std::io::Read;
 
 /// What the first bytes of a file say that it is.
@@ -16,6 +16,12 @@ pub(super) enum Kind {
     Mt940,
     /// Packed: what it holds is recognised member by member.
     Packed(Container),
+    /// A file header of BAI2.
+    Bai2,
+    /// A header or root element of OFX.
+    Ofx,
+    /// A spreadsheet, which is refused with a way out.
+    Workbook,
     /// A known format that holds no statements, or cannot be read.
     Foreign(String),
     /// None of these.
@@ -28,6 +34,8 @@ pub(super) enum Kind {
 pub fn detect(first_bytes: &[u8]) -> Option<Format> {
     match recognise(first_bytes) {
         Kind::Mt940 => Some(swift_format(first_bytes)),
+        Kind::Bai2 => Some(Format::Bai2),
+        Kind::Ofx => Some(Format::Ofx),
         Kind::Xml => {
             let text = first_text(first_bytes);
             let messages = [
@@ -50,7 +58,7 @@ pub fn detect(first_bytes: &[u8]) -> Option<Format> {
                 if matches!(recognise(&head), Kind::Packed(_)) { None } else { detect(&head) }
             })
         }
-        Kind::Empty | Kind::Foreign(_) | Kind::Unknown => None,
+        Kind::Empty | Kind::Workbook | Kind::Foreign(_) | Kind::Unknown => None,
     }
 }
 
@@ -76,6 +84,9 @@ fn swift_format(first_bytes: &[u8]) -> Format {
 }
 
 pub(super) fn recognise(head: &[u8]) -> Kind {
+    if csv::is_workbook(head) {
+        return Kind::Workbook;
+    }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return Kind::Packed(Container::Zip);
     }
@@ -91,15 +102,15 @@ pub(super) fn recognise(head: &[u8]) -> Kind {
         return Kind::Empty;
     }
     if text.starts_with("OFXHEADER") || (text.starts_with('<') && (text.contains("<OFX>") || text.contains("<?OFX"))) {
-        return Kind::Foreign("OFX file".to_owned());
+        return Kind::Ofx;
     }
     if text.starts_with('<') {
         let lower = text.get(..200).unwrap_or(text).to_ascii_lowercase();
         let is_page = lower.starts_with("<!doctype html") || lower.starts_with("<html");
         return if is_page { Kind::Foreign("web page".to_owned()) } else { Kind::Xml };
     }
-    if text.starts_with("01,") && text.contains("02,") {
-        return Kind::Foreign("BAI2 file".to_owned());
+    if bai2::is_bai2(text) {
+        return Kind::Bai2;
     }
     swift(text)
 }
@@ -194,20 +205,22 @@ mod tests {
         assert_eq!(detect(b":20:X\n:25:1\n:34F:EUR0,\n:61:"), Some(Format::Mt942));
         let report = b"<e><x>camt.052.001.08</x><Document><BkToCstmrAcctRpt>";
         assert_eq!(detect(report), Some(Format::Camt052));
-        for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A,B,/\n02,X", b"\x00\x00"] {
+        for bai2 in [&b"01,BANK,US,200101,0000,1,,,2/\n02,"[..], b"01,,BNZA/\r\n88,160122/", b"16,A\n88,B\n03,C"] {
+            assert_eq!(detect(bai2), Some(Format::Bai2), "{}", String::from_utf8_lossy(bai2));
+        }
+        for ofx in [&b"\n\nOFXHEADER:100"[..], b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>"] {
+            assert_eq!(detect(ofx), Some(Format::Ofx), "{}", String::from_utf8_lossy(ofx));
+        }
+        for other in
+            [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A\n03,B", b"16,A\n17,B\n18,C", b"\x00\x00"]
+        {
             assert_eq!(detect(other), None, "{}", String::from_utf8_lossy(other));
         }
     }
 
     #[test]
     fn what_cannot_be_read_has_a_name() {
-        let cases = [
-            (&b"{1:F01X}{2:O103X}{4:\n:20:X\n:32A:2"[..], "MT103"),
-            (b"01,BANK,US,200101,0000,1,,,2/\n02,", "BAI2"),
-            (b"OFXHEADER:100", "OFX"),
-            (b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>", "OFX"),
-            (b"BZh9", "bzip2"),
-        ];
+        let cases = [(&b"{1:F01X}{2:O103X}{4:\n:20:X\n:32A:2"[..], "MT103"), (b"BZh9", "bzip2")];
         for (bytes, name) in cases {
             assert!(matches!(recognise(bytes), Kind::Foreign(what) if what.contains(name)), "{name}");
         }

@@ -4,7 +4,7 @@
 //! null.
 
 use super::findings::sum_text;
-use super::{Balance, Detail, Direction, Event, Head, Line, Problem, Reader, Severity, findings};
+use super::{Balance, Detail, Direction, Event, Head, Line, Problem, Profiles, Reader, Severity, findings};
 use chrono::NaiveDate;
 use serde::Serialize;
 use std::io::BufRead;
@@ -150,7 +150,12 @@ impl From<Problem> for ProblemAt {
 
 /// Reads a whole bank file of whatever format. What it finds stays in memory: this is for looking, not for taking in.
 pub fn inspect(input: impl BufRead) -> Inspection {
-    let mut reader = Reader::new(input);
+    inspect_with(input, &Profiles::default())
+}
+
+/// As [`inspect`], with the profiles that are declared.
+pub fn inspect_with(input: impl BufRead, profiles: &Profiles) -> Inspection {
+    let mut reader = Reader::with_profiles(input, profiles);
     let format = reader.format().map(super::Format::as_str);
     let mut inspection = Inspection { format, statements: Vec::new(), problems: Vec::new(), grave: false };
     let mut head: Option<Box<Head>> = None;

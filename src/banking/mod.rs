@@ -13,17 +13,22 @@ use chrono::NaiveDate;
 use std::fmt;
 
 mod archive;
+pub mod bai2;
 pub mod camt;
+pub mod csv;
 mod detect;
 mod findings;
 pub mod inspect;
 pub mod mt940;
+pub mod ofx;
+mod profile;
 mod reader;
 mod source;
 pub mod write;
 
 pub use detect::{detect, may_hold_statements};
 pub use findings::findings;
+pub use profile::{Profile, Profiles};
 pub use reader::Reader;
 
 /// How many first bytes are looked at to recognise a file: an envelope's header, or the preamble of an MT940.

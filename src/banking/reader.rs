@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, Member};
 use super::detect::{Kind, recognise, refusal};
-use super::{Event, Format, HEAD, Problem, Severity, camt, mt940};
+use super::{Event, Format, HEAD, Problem, Profile, Profiles, Severity, bai2, camt, csv, mt940, ofx};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
@@ -28,6 +28,9 @@ pub struct Reader<R> {
     place: Option<String>,
     /// What each member is read as, whatever it looks like.
     forced: Option<Format>,
+    profiles: Profiles,
+    /// The profile of what is read now, or was read last.
+    profile: Option<Profile>,
     format: Option<Format>,
     /// Statements that began, in all members.
     statements: usize,
@@ -44,6 +47,9 @@ pub struct Reader<R> {
 enum Inner<R> {
     Camt(Box<camt::Reader<Whole<R>>>),
     Mt940(Box<mt940::Reader<Whole<R>>>),
+    Bai2(Box<bai2::Reader<Whole<R>>>),
+    Ofx(Box<ofx::Reader<Whole<R>>>),
+    Csv(Box<csv::Reader<Whole<R>>>),
     Told(Option<Problem>),
 }
 
@@ -85,12 +91,17 @@ impl<R: BufRead> BufRead for Feed<R> {
 impl<R: BufRead> Reader<R> {
     /// Reads a file of whatever format; one that cannot be read gives a single grave problem.
     pub fn new(input: R) -> Self {
-        Self::start(None, input)
+        Self::start(None, &Profiles::default(), input)
+    }
+
+    /// Reads a file of whatever format, CSV by the profile among these that it fits.
+    pub fn with_profiles(input: R, profiles: &Profiles) -> Self {
+        Self::start(None, profiles, input)
     }
 
     /// Reads a file, or each member of an archive, as `format`, whatever its content looks like.
     pub fn open(format: Format, input: R) -> Self {
-        Self::start(Some(format), input)
+        Self::start(Some(format), &Profiles::default(), input)
     }
 
     /// The format, of several the first; `None` when the file is refused.
@@ -98,12 +109,19 @@ impl<R: BufRead> Reader<R> {
         self.format
     }
 
-    fn start(forced: Option<Format>, mut input: R) -> Self {
+    /// The profile that the file is read by; what it says is to be kept with the file.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
+    fn start(forced: Option<Format>, profiles: &Profiles, mut input: R) -> Self {
         let mut reader = Reader {
             inner: Inner::Told(None),
             archive: None,
             place: None,
             forced,
+            profiles: profiles.clone(),
+            profile: None,
             format: None,
             statements: 0,
             before: 0,
@@ -118,7 +136,7 @@ impl<R: BufRead> Reader<R> {
                 Kind::Packed(container) => {
                     reader.archive = Some(Archive::new(container, Cursor::new(head).chain(input)));
                 }
-                kind => reader.inner = inner(forced, kind, head, Feed::File(input)),
+                kind => reader.inner = reader.reads(kind, head, Feed::File(input)),
             },
         }
         while reader.format.is_none() && reader.ahead.len() < LOOK_AHEAD {
@@ -138,6 +156,9 @@ impl<R: BufRead> Reader<R> {
             let event = match &mut self.inner {
                 Inner::Camt(reader) => reader.next(),
                 Inner::Mt940(reader) => reader.next(),
+                Inner::Bai2(reader) => reader.next(),
+                Inner::Ofx(reader) => reader.next(),
+                Inner::Csv(reader) => reader.next(),
                 Inner::Told(problem) => problem.take().map(Event::Problem),
             };
             if let Some(event) = event {
@@ -175,9 +196,52 @@ impl<R: BufRead> Reader<R> {
                     let text = format!("{}, and was passed over", refusal(&what));
                     Inner::Told(Some(Problem { severity: Severity::Note, ..problem(text) }))
                 }
-                kind => inner(self.forced, kind, head, Feed::Member(member)),
+                kind => self.reads(kind, head, Feed::Member(member)),
             },
         })
+    }
+
+    /// The reader of a format, forced or recognised by its first bytes.
+    fn reads(&mut self, kind: Kind, head: Vec<u8>, rest: Feed<R>) -> Inner<R> {
+        let kind = match self.forced {
+            Some(Format::Camt052 | Format::Camt053 | Format::Camt054) => Kind::Xml,
+            Some(Format::Mt940 | Format::Mt942) => Kind::Mt940,
+            Some(Format::Bai2) => Kind::Bai2,
+            Some(Format::Ofx) => Kind::Ofx,
+            Some(Format::Csv) => Kind::Unknown,
+            None => kind,
+        };
+        let profile = match &kind {
+            Kind::Bai2 => self.profiles.of_bai2(&head),
+            Kind::Unknown => self.profiles.of_csv(&head),
+            _ => Ok(None),
+        };
+        self.profile = match profile {
+            Ok(profile) => profile,
+            Err(problem) => return refused(problem),
+        };
+        let whole = Cursor::new(head).chain(rest);
+        match kind {
+            Kind::Xml => Inner::Camt(Box::new(camt::Reader::new(whole))),
+            Kind::Mt940 => Inner::Mt940(Box::new(mt940::Reader::new(whole))),
+            Kind::Bai2 => {
+                let own = self.profile.as_ref().and_then(Profile::bai2);
+                Inner::Bai2(Box::new(bai2::Reader::new(whole, own)))
+            }
+            Kind::Ofx => Inner::Ofx(Box::new(ofx::Reader::new(whole))),
+            Kind::Workbook => refused(csv::WORKBOOK.to_owned()),
+            Kind::Empty => refused("the file is empty".to_owned()),
+            Kind::Packed(_) => refused(refusal("archive")),
+            Kind::Foreign(what) => refused(refusal(&what)),
+            Kind::Unknown => match self.profile.as_ref().and_then(Profile::csv) {
+                Some(csv) => Inner::Csv(Box::new(csv::Reader::new(whole, csv))),
+                None => refused(
+                    "this is no bank file that is known: camt.052, .053 and .054, MT940 and MT942, BAI2 and OFX can be \
+                     read, and CSV by a declared profile whose header it has (see --profile)"
+                        .to_owned(),
+                ),
+            },
+        }
     }
 
     fn placed(&mut self, mut event: Event) -> Event {
@@ -208,27 +272,6 @@ fn head_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     input.take(HEAD).read_to_end(&mut head)?;
     Ok(head)
-}
-
-/// The reader of a format, forced or recognised by its first bytes.
-fn inner<R: BufRead>(forced: Option<Format>, kind: Kind, head: Vec<u8>, rest: Feed<R>) -> Inner<R> {
-    let kind = match forced {
-        Some(Format::Camt052 | Format::Camt053 | Format::Camt054) => Kind::Xml,
-        Some(Format::Mt940 | Format::Mt942) => Kind::Mt940,
-        Some(other) => Kind::Foreign(format!("{other} file")),
-        None => kind,
-    };
-    let whole = Cursor::new(head).chain(rest);
-    match kind {
-        Kind::Xml => Inner::Camt(Box::new(camt::Reader::new(whole))),
-        Kind::Mt940 => Inner::Mt940(Box::new(mt940::Reader::new(whole))),
-        Kind::Empty => refused("the file is empty".to_owned()),
-        Kind::Packed(_) => refused(refusal("archive")),
-        Kind::Foreign(what) => refused(refusal(&what)),
-        Kind::Unknown => refused(
-            "this is no bank file that is known: camt.052, .053 and .054, MT940 and MT942 can be read".to_owned(),
-        ),
-    }
 }
 
 fn refused<R>(text: String) -> Inner<R> {
@@ -322,8 +365,6 @@ mod tests {
             (b"PK\x03\x04abc", "the file cannot be read: the archive ends in the middle"),
             (b"\x1F\x8B\x08", "the file cannot be read: the archive ends in the middle"),
             (b"BZh9", "this is a bzip2 archive;"),
-            (b"OFXHEADER:100\n", "this is an OFX file;"),
-            (b"01,A,B,260301,0000,1,,,2/\n02,B,A,1,260301,,EUR,2/\n", "this is a BAI2 file;"),
             (b"<Document><CstmrPmtStsRpt><GrpHdr/></CstmrPmtStsRpt></Document>", "this is a pain.002"),
             (b"<html><body/></html>", "this is a web page;"),
             (b"<a/>", "the file holds no camt.052, .053 or .054"),

@@ -16,6 +16,8 @@ const PIECE: usize = 32 * 1024;
 /// A reader of UTF-8 over a reader of bytes.
 pub(super) struct Source<R> {
     input: R,
+    /// What something else than the first bytes says of the encoding: a header, a profile.
+    declared: Option<&'static Encoding>,
     /// `None` for UTF-8, which is checked and mended here rather than decoded.
     decoder: Option<Decoder>,
     started: bool,
@@ -34,6 +36,7 @@ impl<R: BufRead> Source<R> {
     pub(super) fn new(input: R) -> Self {
         Source {
             input,
+            declared: None,
             decoder: None,
             started: false,
             ended: false,
@@ -45,6 +48,11 @@ impl<R: BufRead> Source<R> {
             mended: 0,
             ends_in_line: false,
         }
+    }
+
+    /// Reads in an encoding that is known from elsewhere; a byte order mark still says its own.
+    pub(super) fn with_encoding(input: R, encoding: &'static Encoding) -> Self {
+        Source { declared: Some(encoding), ..Source::new(input) }
     }
 
     /// Whether the last line read had no line end: the file ends in it.
@@ -115,7 +123,10 @@ impl<R: BufRead> Source<R> {
     fn start(&mut self) -> io::Result<()> {
         self.started = true;
         let head = self.input.fill_buf()?;
-        let (encoding, mark) = encoding_of(head);
+        let (encoding, mark) = match self.declared.filter(|_| Encoding::for_bom(head).is_none()) {
+            Some(encoding) => (encoding, 0),
+            None => encoding_of(head),
+        };
         self.input.consume(mark);
         if encoding != UTF_8 {
             self.decoder = Some(encoding.new_decoder_without_bom_handling());

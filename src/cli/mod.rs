@@ -28,6 +28,7 @@ mod demo;
 mod healing;
 mod journal;
 mod positions;
+mod profile;
 mod route;
 mod statement;
 mod table;

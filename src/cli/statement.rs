@@ -1,9 +1,10 @@
 //! `tributary statement`: look into bank files, take them in, and see what became of them.
 
+use super::profile::ProfileArgs;
 use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::allocation::{self, intake};
-use crate::banking::{self, inspect};
+use crate::banking::{Profiles, inspect};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::money::Minor;
@@ -18,15 +19,19 @@ use std::path::{Path, PathBuf};
 pub enum Statement {
     /// Parse bank files and print what they say, without a database; with --json one document for each file
     Inspect {
-        /// Bank files: camt.053 or MT940, recognised by their content
+        /// Bank files: camt.053, MT940, BAI2 or OFX, recognised by their content, and CSV by a profile
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        profiles: ProfileArgs,
     },
     /// Take bank files in: every line becomes somebody's money, or waits in suspense
     Import {
         /// Bank files, or folders of them
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        profiles: ProfileArgs,
     },
     /// Accept a statement that waits, because it contradicts itself or restates another
     Accept(super::healing::Decide),
@@ -51,8 +56,8 @@ pub enum Statement {
 /// Runs a subcommand.
 pub fn run(context: &Context, command: &Statement) -> Result<()> {
     match command {
-        Statement::Inspect { files } => inspect_files(context, files),
-        Statement::Import { files } => import(context, files),
+        Statement::Inspect { files, profiles } => inspect_files(context, files, &profiles.read(context)?),
+        Statement::Import { files, profiles } => import(context, files, &profiles.read(context)?),
         Statement::Accept(decide) => super::healing::accept(context, decide),
         Statement::Reject(decide) => super::healing::reject(context, decide),
         Statement::Withdraw(asked) => super::healing::withdraw(context, asked),
@@ -67,11 +72,11 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::NotFound(format!("cannot open {}: {e}", path.display())))
 }
 
-fn inspect_files(context: &Context, files: &[PathBuf]) -> Result<()> {
+fn inspect_files(context: &Context, files: &[PathBuf], profiles: &Profiles) -> Result<()> {
     let mut unusable = 0;
     for path in files {
         let found = match open(path) {
-            Ok(file) => inspect::inspect(BufReader::new(file)),
+            Ok(file) => inspect::inspect_with(BufReader::new(file), profiles),
             Err(e) if files.len() > 1 => {
                 eprintln!("tributary: {e}");
                 unusable += 1;
@@ -123,10 +128,10 @@ fn print_inspection(path: &Path, found: &inspect::Inspection) {
     }
 }
 
-fn import(context: &Context, paths: &[PathBuf]) -> Result<()> {
+fn import(context: &Context, paths: &[PathBuf], profiles: &Profiles) -> Result<()> {
     let db = context.open_treasury()?;
     let mut skipped = 0;
-    let files = files_in(paths, &mut skipped)?;
+    let files = files_in(paths, profiles, &mut skipped)?;
     if skipped > 0 {
         eprintln!("tributary: {skipped} files in those folders are no bank files and were left out");
     }
@@ -138,7 +143,8 @@ fn import(context: &Context, paths: &[PathBuf]) -> Result<()> {
         bar.set_message(name.clone());
         let open_again = || File::open(path).map(|f| Box::new(f) as Box<dyn Read>);
         let taken = open(path).and_then(|_| {
-            intake::take_in(&db, &context.who, (&name, "cli"), &open_again, &mut |done, total| {
+            let arrival = intake::Arrival { name: &name, channel: "cli", profiles };
+            intake::take_in_by(&db, &context.who, &arrival, &open_again, &mut |done, total| {
                 bar.set_length(total);
                 bar.set_position(done);
             })
@@ -177,7 +183,7 @@ fn held_back(statement: &Value) -> bool {
 }
 
 /// The files that are named, and the bank files in folders that are named, by name; hidden ones are left out.
-fn files_in(paths: &[PathBuf], skipped: &mut u64) -> Result<Vec<PathBuf>> {
+fn files_in(paths: &[PathBuf], profiles: &Profiles, skipped: &mut u64) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -191,8 +197,8 @@ fn files_in(paths: &[PathBuf], skipped: &mut u64) -> Result<Vec<PathBuf>> {
         for entry in inside {
             let hidden = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
             if entry.is_dir() && !hidden {
-                files.extend(files_in(&[entry], skipped)?);
-            } else if !hidden && looks_like_a_statement(&entry) {
+                files.extend(files_in(&[entry], profiles, skipped)?);
+            } else if !hidden && looks_like_a_statement(&entry, profiles) {
                 files.push(entry);
             } else {
                 *skipped += 1;
@@ -204,10 +210,10 @@ fn files_in(paths: &[PathBuf], skipped: &mut u64) -> Result<Vec<PathBuf>> {
 
 /// Whether the first bytes of a file are those of a format that is read. A file that is named is taken as it is; one that
 /// merely lies in a folder may be anything.
-fn looks_like_a_statement(path: &Path) -> bool {
+fn looks_like_a_statement(path: &Path, profiles: &Profiles) -> bool {
     let mut first = Vec::new();
     let read = File::open(path).and_then(|f| f.take(8 * 1024).read_to_end(&mut first));
-    read.is_ok() && banking::may_hold_statements(&first)
+    read.is_ok() && (profiles.detect(&first).is_some() || crate::banking::may_hold_statements(&first))
 }
 
 fn remarks(json: &str) -> Vec<Remark> {

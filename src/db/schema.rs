@@ -214,6 +214,7 @@ diesel::table! {
         format -> Text,
         size -> BigInt,
         received_at -> Timestamp,
+        profile -> Nullable<Text>,
         state -> Text,
         problems -> Text,
     }

@@ -48,7 +48,7 @@ pub use store::{
     FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, StatementRow, StoredBytes, add_details, booked_already,
     confirm, expire_pending, file, file_by_content, files, insert_lines, insert_pending, line, line_details,
     lines_by_id, lines_of, meet_pending, next_place, open_pending, set_survey, statement, statements_of_file,
-    store_file, stored_bytes, withdraw,
+    store_file, stored_bytes, stored_events, withdraw,
 };
 use survey::{Survey, Surveyed};
 

@@ -6,7 +6,9 @@ mod notices;
 mod questions;
 
 pub(super) use files::set_file_state;
-pub use files::{FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes};
+pub use files::{
+    FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes, stored_events,
+};
 pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,

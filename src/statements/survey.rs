@@ -1,7 +1,7 @@
 //! The first pass over a file: everything is read and proved, nothing is written.
 
 use super::identity::{Identity, identity};
-use crate::banking::{Balance, Event, Foot, Format, Head, Line, Problem, Reader, Severity, Status, findings};
+use crate::banking::{Balance, Event, Foot, Format, Head, Line, Problem, Profiles, Reader, Severity, Status, findings};
 use crate::db::seal::{Encoding, Hash, sha256};
 use chrono::NaiveDate;
 use std::io::BufRead;
@@ -11,6 +11,8 @@ use std::io::BufRead;
 pub struct Survey {
     /// What it is; `None` when it cannot be read.
     pub format: Option<Format>,
+    /// The text of the declared profile that it was read by.
+    pub profile: Option<String>,
     /// Its statements, in order.
     pub statements: Vec<Surveyed>,
     /// What is wrong with the file itself; a grave one refuses all of it.
@@ -49,10 +51,11 @@ impl Surveyed {
     }
 }
 
-/// Reads a whole file, in constant space.
-pub fn survey(input: impl BufRead) -> Survey {
-    let reader = Reader::new(input);
-    let mut survey = Survey { format: reader.format(), ..Survey::default() };
+/// Reads a whole file, in constant space, CSV by the profile that it fits.
+pub fn survey(input: impl BufRead, profiles: &Profiles) -> Survey {
+    let reader = Reader::with_profiles(input, profiles);
+    let profile = reader.profile().map(|p| p.text().to_owned());
+    let mut survey = Survey { format: reader.format(), profile, ..Survey::default() };
     let mut open: Option<Open> = None;
     for event in reader {
         match event {

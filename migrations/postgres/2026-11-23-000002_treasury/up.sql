@@ -80,6 +80,7 @@ CREATE TABLE statement_files (
     format      TEXT COLLATE "C"    NOT NULL,
     size        BIGINT NOT NULL,
     received_at TIMESTAMP    NOT NULL,
+    profile     TEXT COLLATE "C",                   -- the declared profile that it is read by, as its file said then
     state       TEXT COLLATE "C"    NOT NULL CONSTRAINT statement_files_state CHECK (state IN ('storing', 'accepted', 'refused')),
     problems    TEXT COLLATE "C"    NOT NULL           -- JSON: those of the file itself
 );

@@ -80,6 +80,7 @@ CREATE TABLE statement_files (
     format      TEXT    NOT NULL,
     size        INTEGER NOT NULL,
     received_at TEXT    NOT NULL,
+    profile     TEXT,                   -- the declared profile that it is read by, as its file said then
     state       TEXT    NOT NULL CONSTRAINT statement_files_state CHECK (state IN ('storing', 'accepted', 'refused')),
     problems    TEXT    NOT NULL           -- JSON: those of the file itself
 ) STRICT;

@@ -1,6 +1,7 @@
 //! Files as received: rows, and bytes in chunks.
 
 use super::Remark;
+use crate::banking::{Profile, Profiles, Reader};
 use crate::db::schema::{statement_chunks, statement_files};
 use crate::db::seal::{Hash, hex};
 use crate::db::{Conn, Db, Tx, Who, broken};
@@ -38,6 +39,8 @@ pub struct FileRow {
     pub size: i64,
     /// When.
     pub received_at: NaiveDateTime,
+    /// The text of the declared profile that it is read by, where its format needs one.
+    pub profile: Option<String>,
     /// `storing`, `accepted`, `refused`.
     pub state: String,
     /// JSON: problems of the file itself.
@@ -135,6 +138,7 @@ fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
         origin: "unverified".to_owned(),
         format: "unknown".to_owned(),
         size: new.size,
+        profile: None,
         received_at: stored(tx.now()),
         state: "storing".to_owned(),
         problems: "[]".to_owned(),
@@ -157,7 +161,12 @@ pub fn set_survey(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<()> {
     let remarks: Vec<Remark> = survey.problems.iter().map(Remark::from).collect();
     let problems = serde_json::to_string(&remarks).map_err(|e| Error::Broken(e.to_string()))?;
     let format = survey.format.map_or("unknown", |f| f.as_str());
-    let set = (statement_files::format.eq(format), statement_files::problems.eq(problems));
+    let profile = survey.profile.as_deref();
+    let set = (
+        statement_files::format.eq(format),
+        statement_files::problems.eq(problems),
+        statement_files::profile.eq(profile),
+    );
     update(statement_files::table.find(file)).set(set).execute(tx.conn()).map_err(broken)?;
     if survey.refused() {
         set_file_state(tx, file, "refused")?;
@@ -181,6 +190,14 @@ pub fn stored_bytes<'a>(db: &'a Db, file: &str) -> io::BufReader<StoredBytes<'a>
         64 * 1024,
         StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() },
     )
+}
+
+/// Reads the events of a stored file, by the profile that it was surveyed with.
+pub fn stored_events<'a>(db: &'a Db, file: &FileRow) -> Result<Reader<io::BufReader<StoredBytes<'a>>>> {
+    let profile = file.profile.as_deref().map(Profile::parse).transpose();
+    let profile = profile.map_err(|e| Error::Broken(format!("the stored profile of {}: {e}", file.name)))?;
+    let profiles = profile.map(Profiles::named).unwrap_or_default();
+    Ok(Reader::with_profiles(stored_bytes(db, &file.id), &profiles))
 }
 
 impl Read for StoredBytes<'_> {
