@@ -347,7 +347,8 @@ impl Slice {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
-        let placer = super::placer(tx.conn(), master)?;
+        let mut placer = super::placer(tx.conn(), master)?;
+        placer.announced = super::announced::load(tx.conn(), master, &self.new)?;
         let mut stored = Vec::with_capacity(self.new.len());
         let mut entries = Vec::with_capacity(self.new.len());
         let mut decisions = Vec::with_capacity(self.new.len());
@@ -377,7 +378,8 @@ impl Slice {
             statements::tell_of_lines(tx, &self.row.id, stored.len(), self.again.len());
         }
         statements::insert_lines(tx, master, self.expected_lines, &stored, &self.again)?;
-        store::insert_routes(tx, &routes)
+        store::insert_routes(tx, &routes)?;
+        super::announced::keep(tx, &placer.announced, &routes)
     }
 }
 
