@@ -46,7 +46,10 @@ fn as_told(row: &SettlementRow, shares: &[ShareRow], told: &[&Told]) -> Option<V
         return wrong("is not what its event says was imported");
     }
     let standing = match told {
-        [_] => row.state == "waiting" && row.decided_by.is_none() && row.reason.is_none(),
+        [_] => {
+            let untouched = row.line.is_none() && row.detail.is_none() && row.route.is_none() && row.entry.is_none();
+            row.state == "waiting" && untouched && row.decided_by.is_none() && row.reason.is_none()
+        }
         [.., last] => last.3.as_deref() == Some(row.standing().as_str()),
         [] => false,
     };

@@ -54,7 +54,10 @@ fn as_told(row: &ExpectationRow, told: &[&Told]) -> Option<Violation> {
     }
     // The first event tells of the content, each later one of where it stands.
     let standing = match told {
-        [_] => row.state == State::Open.as_str() && row.line.is_none() && row.reason.is_none(),
+        [_] => {
+            let unmet = row.line.is_none() && row.detail.is_none() && row.route.is_none();
+            row.state == State::Open.as_str() && unmet && row.reason.is_none()
+        }
         [.., last] => last.3.as_deref() == Some(row.standing().as_str()),
         [] => false,
     };
