@@ -5,6 +5,7 @@ use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, Produ
 use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
+use crate::expectations;
 use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::statements;
@@ -87,6 +88,7 @@ pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> 
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);
+    violations.extend(expectations::check::check(db)?);
     violations.extend(positions::check(db)?);
     Ok(violations)
 }

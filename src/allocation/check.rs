@@ -1,6 +1,7 @@
-//! I6 and I8: every posting on a master comes from one line, and every line is routed or waits in suspense.
+//! I6 and I8: every posting on a master comes from one line, and every line is routed or waits in suspense; so
+//! for settlements.
 
-use super::store;
+use super::{settlement_check, store};
 use crate::db::Db;
 use crate::error::Result;
 use crate::ledger::check::Violation;
@@ -8,5 +9,8 @@ use crate::ledger::check::Violation;
 /// Lines, routes and the journal say the same.
 pub fn check(db: &Db) -> Result<Vec<Violation>> {
     let found = db.read(store::unsound)?;
-    Ok(found.into_iter().map(|(invariant, what)| Violation::new(invariant, what)).collect())
+    let mut violations: Vec<Violation> =
+        found.into_iter().map(|(invariant, what)| Violation::new(invariant, what)).collect();
+    violations.extend(db.read(settlement_check::check)?);
+    Ok(violations)
 }

@@ -1,6 +1,7 @@
 //! Allocation: whose money is a line? Line -> route -> post -> match is one orchestration, in one commit.
 //!
-//! Evidence in order: a virtual account number in a field that the bank fills; versioned rules by priority; else suspense.
+//! Evidence in order: a virtual account number in a field that the bank fills; what was announced (expected receipts and
+//! settlement files); versioned rules by priority; else suspense.
 //! Evidence that contradicts itself goes to suspense too. Every route keeps rule, version, matched fields and a sentence why.
 //! A person may re-route a line with a reason: a linked entry moves the money, and both routes stay.
 //!
@@ -12,11 +13,15 @@ use crate::ledger::{self, AccountId, Basis, Cause, NewEntry, NewPosting, Posted}
 use crate::statements;
 use std::fmt;
 
+pub mod announced;
 pub mod check;
 pub mod holds;
 pub mod intake;
 pub mod place;
 pub mod rules;
+pub mod settlement;
+mod settlement_check;
+pub mod settlement_file;
 mod store;
 
 use statements::LineRow;
@@ -41,6 +46,14 @@ pub enum Refusal {
     InStatement { line: String, posting: String },
     /// Rules that cannot be used.
     BadRules { problems: String },
+    /// A settlement file that cannot be; all problems, each with its line.
+    SettlementProblems { name: String, problems: Vec<String> },
+    /// It does not wait any more.
+    SettlementState { code: String, state: String },
+    /// The line is somebody's already, or posts nothing.
+    NotWaiting { line: String },
+    /// A settlement shares out exactly its total.
+    OtherAmount { line: String, amount: String, code: String, total: String },
 }
 
 impl crate::error::Refusal for Refusal {
@@ -53,6 +66,10 @@ impl crate::error::Refusal for Refusal {
             Refusal::SameLeaf { .. } => "same_leaf",
             Refusal::InStatement { .. } => "in_statement",
             Refusal::BadRules { .. } => "bad_rules",
+            Refusal::SettlementProblems { .. } => "settlement_problems",
+            Refusal::SettlementState { .. } => "settlement_state",
+            Refusal::NotWaiting { .. } => "not_waiting",
+            Refusal::OtherAmount { .. } => "other_amount",
         }
     }
 }
@@ -77,6 +94,20 @@ impl fmt::Display for Refusal {
                 "line {line} is {posting} and the bank's statement has it, or it was withdrawn before; only what was notified and no statement has can be withdrawn"
             ),
             Refusal::BadRules { problems } => write!(f, "the rules cannot be used: {problems}"),
+            Refusal::SettlementProblems { name, problems } => {
+                write!(f, "{name} is refused, nothing of it was taken: {}", problems.join("; "))
+            }
+            Refusal::SettlementState { code, state } => {
+                let state = state.replace('_', " ");
+                write!(f, "settlement {code} is {state}; `tributary settlement show {code}` says by whom and why")
+            }
+            Refusal::NotWaiting { line } => write!(
+                f,
+                "line {line} does not wait in suspense; `tributary route` lists what waits, `tributary route {line}` says where it is"
+            ),
+            Refusal::OtherAmount { line, amount, code, total } => {
+                write!(f, "line {line} is {amount}, but settlement {code} shares out {total}")
+            }
         }
     }
 }
@@ -220,6 +251,16 @@ fn move_line(
     of: &Move<'_>,
     decide: impl FnOnce(&[&RouteRow], &str) -> Vec<place::Placement>,
 ) -> Result<Posted> {
+    move_line_with(tx, of, None, decide)
+}
+
+/// As [`move_line`], with more metadata of the entry, for other systems.
+fn move_line_with(
+    tx: &mut Tx<'_>,
+    of: &Move<'_>,
+    more: Option<serde_json::Value>,
+    decide: impl FnOnce(&[&RouteRow], &str) -> Vec<place::Placement>,
+) -> Result<Posted> {
     let (line, routes) = (of.line, store::routes_of(tx.conn(), &of.line.id)?);
     let nothing = || Refusal::NothingPosted { line: line.id.clone() };
     let newest = routes.last().filter(|_| line.posting == "posted").ok_or_else(nothing)?;
@@ -254,6 +295,10 @@ fn move_line(
         let placed = holds::of_placements(&line.id, seq, &placements, exempt);
         held.extend(placed.iter().map(|h| holds::moved(h, ledger::HoldKind::Placed)));
     }
+    let mut metadata = serde_json::json!({ "line": line.id, "supersedes": newest.entry });
+    if let (Some(all), Some(serde_json::Value::Object(more))) = (metadata.as_object_mut(), more) {
+        all.extend(more);
+    }
     let posted = ledger::post_one(
         tx,
         NewEntry {
@@ -268,7 +313,7 @@ fn move_line(
             postings: shares.into_iter().map(|(account, amount)| NewPosting { account, amount }).collect(),
             holds: held,
             reverses: None,
-            metadata: Some(serde_json::json!({ "line": line.id, "supersedes": newest.entry }).to_string()),
+            metadata: Some(metadata.to_string()),
         },
     )?;
     let json =
@@ -343,9 +388,11 @@ fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> 
     Ok(())
 }
 
-/// What waits in suspense and why: lines, the largest amount of each master first, then what openings left over.
+/// What waits in suspense and why: lines, the largest amount of each master first, then what openings left over. What fits
+/// something that is announced by amount and day alone is told of, as a suggestion.
 pub fn waiting(conn: &mut Conn, master: Option<&str>) -> Result<Vec<Waiting>> {
     let mut all = store::waiting_lines(conn, master)?;
+    announced::suggest(conn, master, &mut all)?;
     for m in crate::chart::masters(conn)?.into_iter().filter(|m| master.is_none_or(|code| code == m.code)) {
         let (left, _) = store::opening_left(conn, &m.id, m.suspense)?;
         if left != 0 {

@@ -1,5 +1,6 @@
 //! Deciding on one line, pure: the evidence in its order, and why.
 
+use super::announced::Announced;
 use super::rules::{Facts, Match, RuleSet};
 use crate::banking::{Detail, Direction};
 use crate::ledger::AccountId;
@@ -12,6 +13,10 @@ use std::collections::{BTreeSet, HashMap};
 pub enum Evidence {
     /// A virtual account number in a field that the bank fills.
     VirtualNumber,
+    /// A receipt that a product has announced.
+    Expected,
+    /// A settlement file.
+    Settlement,
     /// A rule.
     Rule,
     /// Nothing: the line waits in suspense.
@@ -27,6 +32,8 @@ impl Evidence {
     pub fn as_str(self) -> &'static str {
         match self {
             Evidence::VirtualNumber => "virtual_number",
+            Evidence::Expected => "expected",
+            Evidence::Settlement => "settlement",
             Evidence::Rule => "rule",
             Evidence::None => "none",
             Evidence::Person => "person",
@@ -58,6 +65,8 @@ impl Decision {
         match (self.evidence, &self.rule) {
             (_, _) if self.suspense => "waits in suspense".to_owned(),
             (Evidence::VirtualNumber, _) => "by virtual account number".to_owned(),
+            (Evidence::Expected, _) => "as expected".to_owned(),
+            (Evidence::Settlement, _) => "by a settlement file".to_owned(),
             (Evidence::Rule, Some((code, version))) => format!("by rule {code} v{version}"),
             (Evidence::Rule | Evidence::None, _) => "of nothing".to_owned(),
             (Evidence::Person, _) => "by a person".to_owned(),
@@ -102,6 +111,8 @@ pub struct Placer {
     pub leaves: Vec<Leaf>,
     /// The rules in force.
     pub rules: RuleSet,
+    /// What was announced of the lines that are to be placed.
+    pub announced: Announced,
 }
 
 /// One payment to decide on: a line, or one of the payments inside a batch.
@@ -175,26 +186,23 @@ pub fn merged<'a>(shares: impl IntoIterator<Item = &'a (AccountId, i64)>) -> Vec
 
 impl Placer {
     /// Decides on a line that the bank has booked: payment by payment when the payments of a batch add up to it, else as a
-    /// whole, which they then all must agree on.
-    pub fn place(&self, line: &NewLine) -> Vec<Placement> {
+    /// whole, which they then all must agree on. What was announced is used up by the payment that meets it.
+    pub fn place(&mut self, line: &NewLine) -> Vec<Placement> {
         let whole = |decision| vec![Placement { detail: None, amount: line.amount, decision }];
         if line.details.is_empty() {
-            return whole(self.decide(&Payment { line, detail: None, amount: line.amount }));
+            let decision = self.decide(&Payment { line, detail: None, amount: line.amount });
+            self.announced.take(&decision);
+            return whole(decision);
         }
         let Some(amounts) = amounts_that_add_up(line) else {
             return whole(self.as_one(line));
         };
-        let parts: Vec<Placement> = line
-            .details
-            .iter()
-            .zip(&amounts)
-            .zip(0i64..)
-            .map(|((detail, amount), place)| Placement {
-                detail: Some(place),
-                amount: *amount,
-                decision: self.decide(&Payment { line, detail: Some(detail), amount: *amount }),
-            })
-            .collect();
+        let mut parts = Vec::with_capacity(amounts.len());
+        for ((detail, amount), place) in line.details.iter().zip(amounts).zip(0i64..) {
+            let decision = self.decide(&Payment { line, detail: Some(detail), amount });
+            self.announced.take(&decision);
+            parts.push(Placement { detail: Some(place), amount, decision });
+        }
         match self.agreed(line, &parts) {
             Some(decision) => whole(decision),
             None => parts,
@@ -220,7 +228,8 @@ impl Placer {
 
     /// A batch whose payments do not add up to it: one of them does not speak for the others.
     fn as_one(&self, line: &NewLine) -> Decision {
-        let of = |detail| self.decide(&Payment { line, detail: Some(detail), amount: line.amount });
+        // Nobody has announced a payment whose amount is not known.
+        let of = |detail| self.weigh(&Payment { line, detail: Some(detail), amount: line.amount }, |numbered| numbered);
         let mut decisions = line.details.iter().map(of);
         let count = line.details.len();
         let Some(first) = decisions.next() else {
@@ -239,9 +248,14 @@ impl Placer {
         if payment.amount == 0 {
             return Decision { shares: Vec::new(), suspense: false, ..self.wait(0, "it is of nothing".to_owned()) };
         }
-        self.by_virtual_number(payment)
+        self.weigh(payment, |numbered| self.by_announcement(payment, numbered))
+    }
+
+    /// The evidence in its order; `announced` weighs what was announced against what the virtual account number says.
+    fn weigh(&self, payment: &Payment<'_>, announced: impl FnOnce(Option<Decision>) -> Option<Decision>) -> Decision {
+        announced(self.by_virtual_number(payment))
             .or_else(|| self.by_rule(payment))
-            .unwrap_or_else(|| self.wait(payment.amount, self.unknown_number(payment)))
+            .unwrap_or_else(|| self.wait(payment.amount, self.unknown_number(payment) + &self.almost(payment)))
     }
 
     fn by_virtual_number(&self, payment: &Payment<'_>) -> Option<Decision> {
@@ -333,7 +347,7 @@ impl Placer {
         }
     }
 
-    fn wait(&self, amount: i64, why: String) -> Decision {
+    pub(super) fn wait(&self, amount: i64, why: String) -> Decision {
         Decision {
             evidence: Evidence::None,
             rule: None,

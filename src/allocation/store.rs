@@ -16,6 +16,8 @@ use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+pub(super) mod settlements;
+
 /// Routes per page of a proof.
 const KEYS: i64 = 4_000;
 
@@ -181,6 +183,7 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Error::Broken(format!("the stored rules cannot be used: {}", problems.join("; ")))
         })?,
+        announced: super::announced::Announced::default(),
     };
     for ((code, number, account, state), place) in rows.into_iter().zip(0usize..) {
         if let Some(number) = number {
@@ -205,6 +208,11 @@ pub(super) fn leaf_of_master(conn: &mut Conn, master: &str, leaf: &str) -> Resul
     let found = sub_accounts::table.filter(sub_accounts::master.eq(master)).filter(sub_accounts::code.eq(leaf));
     let account: Option<Option<i64>> = found.select(sub_accounts::account).first(conn).optional().map_err(broken)?;
     Ok((account.flatten().map(AccountId), code))
+}
+
+/// The code of an account.
+pub(super) fn code_of(conn: &mut Conn, account: i64) -> Result<String> {
+    accounts::table.find(account).select(accounts::code).first(conn).map_err(broken)
 }
 
 struct StoredRoute<'a> {

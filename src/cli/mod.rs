@@ -25,11 +25,13 @@ mod bench;
 mod chart;
 mod check;
 mod demo;
+mod expect;
 mod healing;
 mod journal;
 mod positions;
 mod profile;
 mod route;
+mod settlement;
 mod statement;
 mod table;
 
@@ -66,6 +68,12 @@ enum Command {
     Statement(statement::Statement),
     /// What waits in suspense and why; place a line on a leaf
     Route(route::Route),
+    /// What should come, before the bank tells of it
+    #[command(subcommand)]
+    Expect(expect::Expect),
+    /// Settlement files: how much of a lump each product gets
+    #[command(subcommand)]
+    Settlement(settlement::Settlement),
     /// The journal, entry by entry
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -151,6 +159,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Positions(positions) => positions::run(context, positions),
         Command::Statement(statement) => statement::run(context, statement),
         Command::Route(route) => route::run(context, route),
+        Command::Expect(expect) => expect::run(context, expect),
+        Command::Settlement(settlement) => settlement::run(context, settlement),
         Command::Journal(journal) => journal::run(context, journal),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),

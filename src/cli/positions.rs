@@ -3,7 +3,8 @@
 use super::table::{grouped, table};
 use super::{Context, print_json};
 use crate::error::Result;
-use crate::positions::{MasterLine, Report, Total, positions};
+use crate::expectations;
+use crate::positions::{Amount, MasterLine, Report, Total, positions};
 use crate::statements;
 use crate::time::{Clock, SystemClock, day_of};
 use chrono::NaiveDate;
@@ -31,9 +32,10 @@ enum By {
 
 /// Shows positions.
 pub fn run(context: &Context, args: &Positions) -> Result<()> {
-    let (report, gaps) = context.open_to_read()?.read(|conn| {
+    let (report, gaps, missing) = context.open_to_read()?.read(|conn| {
         let gaps = if context.json { Vec::new() } else { statements::all_gaps(conn)? };
-        Ok((positions(conn, args.as_of)?, gaps))
+        let missing = if args.as_of.is_some() { 0 } else { expectations::counts(conn)?.expired };
+        Ok((positions(conn, args.as_of)?, gaps, missing))
     })?;
     if context.json {
         return print_json(&report);
@@ -58,6 +60,13 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     for gap in gaps.iter().filter(|g| args.as_of.is_none_or(|day| g.next_closed_on <= day)) {
         say!("{gap}");
     }
+    match missing {
+        0 => {}
+        1 => say!("1 expected receipt has not come in its days; `tributary expect list --state expired` shows it"),
+        n => say!(
+            "{n} expected receipts have not come in their days; `tributary expect list --state expired` shows them"
+        ),
+    }
     Ok(())
 }
 
@@ -68,19 +77,34 @@ pub fn print(report: &Report, today: NaiveDate) -> Result<()> {
     Ok(())
 }
 
+/// The column of what is expected stands there once something is.
+fn headings<'a>(first: &[&'a str], expected: impl IntoIterator<Item = Option<Amount>>) -> (Vec<&'a str>, bool) {
+    let some = expected.into_iter().flatten().any(|e| !e.minor.is_zero());
+    let last: &[&str] = if some { &[">available", ">expected"] } else { &[">available"] };
+    ([first, &[">booked", ">held"], last].concat(), some)
+}
+
+fn amounts(booked: Amount, held: Amount, available: Amount, expected: Option<Amount>, shown: bool) -> Vec<String> {
+    let expected = expected.filter(|_| shown).map(grouped);
+    [booked, held, available].map(grouped).into_iter().chain(expected).collect()
+}
+
 fn print_totals(heading: &str, totals: &[Total]) {
-    let mut lines = table(&[heading, "currency", ">leaves", ">booked", ">held", ">available"]);
+    let (headings, shown) = headings(&[heading, "currency", ">leaves"], totals.iter().map(|t| t.expected));
+    let mut lines = table(&headings);
     for t in totals {
-        let (booked, held, available) = (grouped(t.booked), grouped(t.held), grouped(t.available));
-        lines.add_row([&t.product, &t.currency, &t.leaves.to_string(), &booked, &held, &available]);
+        let names = vec![t.product.clone(), t.currency.clone(), t.leaves.to_string()];
+        lines.add_row([names, amounts(t.booked, t.held, t.available, t.expected, shown)].concat());
     }
     say!("{lines}");
 }
 
 fn print_leaves(report: &Report) {
-    let mut lines = table(&["leaf", "currency", ">booked", ">held", ">available"]);
+    let (headings, shown) = headings(&["leaf", "currency"], report.positions.iter().map(|p| p.expected));
+    let mut lines = table(&headings);
     for p in &report.positions {
-        lines.add_row([&p.sub_account, &p.currency, &grouped(p.booked), &grouped(p.held), &grouped(p.available)]);
+        let names = vec![p.sub_account.clone(), p.currency.clone()];
+        lines.add_row([names, amounts(p.booked, p.held, p.available, p.expected, shown)].concat());
     }
     say!("{lines}");
 }

@@ -380,6 +380,69 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    expectations (id) {
+        id -> Text,
+        key -> Text,
+        master -> Text,
+        account -> BigInt,
+        least -> BigInt,
+        most -> BigInt,
+        first_on -> Date,
+        last_on -> Date,
+        reference -> Nullable<Text>,
+        reference_key -> Nullable<Text>,
+        counterparty_account -> Nullable<Text>,
+        counterparty_key -> Nullable<Text>,
+        note -> Nullable<Text>,
+        metadata -> Nullable<Text>,
+        state -> Text,
+        line -> Nullable<Text>,
+        detail -> Nullable<BigInt>,
+        route -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        made_by -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    settlements (id) {
+        id -> Text,
+        code -> Text,
+        master -> Text,
+        platform -> Text,
+        payer_account -> Nullable<Text>,
+        reference -> Nullable<Text>,
+        total -> BigInt,
+        paid_on -> Date,
+        state -> Text,
+        line -> Nullable<Text>,
+        detail -> Nullable<BigInt>,
+        route -> Nullable<BigInt>,
+        entry -> Nullable<BigInt>,
+        file_name -> Text,
+        made_by -> Text,
+        made_at -> Timestamp,
+        decided_by -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    settlement_lines (settlement, place) {
+        settlement -> Text,
+        place -> BigInt,
+        account -> BigInt,
+        gross -> BigInt,
+        commission -> BigInt,
+        tax -> BigInt,
+        net -> BigInt,
+        reference -> Nullable<Text>,
+        happened_on -> Nullable<Date>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -407,4 +470,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     bank_profiles,
     rules,
     routes,
+    expectations,
+    settlements,
+    settlement_lines,
 );

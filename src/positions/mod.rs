@@ -1,11 +1,12 @@
 //! Positions: what each product has, and whether the masters agree with their banks.
 //!
-//! A position is a leaf's balance on its normal side: booked, held, and what is left of it. A master's line sets its book
+//! A position is a leaf's balance on its normal side: booked, held, what is left of it, and what is expected. A master's line sets its book
 //! against the newest closing balance of the bank, both as of the same day, so that a difference is a difference and not
 //! merely a day's business that the bank has not told of yet.
 
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
+use crate::expectations;
 use crate::ledger::check::Violation;
 use crate::ledger::{self, AccountKind, AccountRow, DayBasis};
 use crate::money::Minor;
@@ -69,6 +70,8 @@ pub struct Position {
     pub held: Amount,
     /// What may be spent.
     pub available: Amount,
+    /// What expected receipts that are open will bring at least; `None` as of a day, since nobody expects the past.
+    pub expected: Option<Amount>,
 }
 
 impl PartialOrd for Amount {
@@ -121,6 +124,8 @@ pub struct Total {
     pub held: Amount,
     /// What may be spent.
     pub available: Amount,
+    /// What is expected at least.
+    pub expected: Option<Amount>,
 }
 
 /// Where accounts stand at the moment of a report, on their normal side.
@@ -157,6 +162,7 @@ impl Standing {
 /// What every product has and how every master stands, now or as of the end of a booking day.
 pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
     let standing = Standing::at(conn, as_of)?;
+    let expected = if as_of.is_none() { Some(expectations::expected_by_account(conn)?) } else { None };
     let mut positions = Vec::new();
     let mut by_master: HashMap<String, Vec<store::BalanceRow>> = HashMap::new();
     for row in store::balances(conn)? {
@@ -175,6 +181,7 @@ pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
             booked,
             held,
             available,
+            expected: expected.as_ref().map(|all| row.amount(all.get(&row.account).copied().unwrap_or(0))),
         });
     }
     positions.sort_unstable();
@@ -238,6 +245,9 @@ impl Report {
             sum.exponent = p.booked.exponent;
             sum.booked += i128::from(p.booked.minor.0);
             sum.held += i128::from(p.held.minor.0);
+            if let Some(expected) = p.expected {
+                *sum.expected.get_or_insert(0) += i128::from(expected.minor.0);
+            }
         }
         sums.into_iter().map(|((name, currency), sums)| sums.total(name, currency)).collect()
     }
@@ -249,6 +259,7 @@ struct Sums {
     exponent: u8,
     booked: i128,
     held: i128,
+    expected: Option<i128>,
 }
 
 impl Sums {
@@ -262,6 +273,7 @@ impl Sums {
             booked: amount(self.booked)?,
             held: amount(self.held)?,
             available: amount(self.booked - self.held)?,
+            expected: self.expected.map(amount).transpose()?,
         })
     }
 }

@@ -7,16 +7,18 @@
 use crate::databases::{Engine, TestDb, on_both};
 use crate::given::{self, Dice, alice, assert_clean, camt, day, line, number, sql, statement, texts, treasury};
 use std::io::Read;
-use tributary::allocation::{self, intake};
+use tributary::allocation::{self, intake, settlement, settlement_file};
 use tributary::app;
 use tributary::db::{Db, Options};
+use tributary::expectations;
 use tributary::ledger::{self, AccountId, HoldKind, HoldMove};
 
 /// Whose every column is proved.
 const JOURNAL: [&str; 7] = ["seals", "events", "entries", "postings", "holds", "balances", "day_totals"];
 
 /// Whose columns are proved as far as money depends on them.
-const TREASURY: [&str; 4] = ["accounts", "lines", "routes", "statements"];
+const TREASURY: [&str; 7] =
+    ["accounts", "lines", "routes", "statements", "expectations", "settlements", "settlement_lines"];
 
 /// Columns of [`TREASURY`] that no seal covers, by table: what the bank wrote beside days and amounts, for which the file as
 /// received is the proof, and why a line was routed, which may name persons and is therefore not sealed. No balance follows
@@ -65,14 +67,43 @@ fn prepared(test: &TestDb) {
         intake::take_in(&db, &alice(), (&id, "test"), &open, &mut |_, _| {}).expect("taken in");
     }
     let waiting = db.read(|conn| allocation::waiting(conn, None)).expect("read").remove(0).line;
+    let placed = waiting.clone();
     let place = move |tx: &mut tributary::db::Tx<'_>| {
         allocation::reroute(tx, &waiting, "m00/tiktok/de/operating", "the payer called").map(drop)
     };
     db.write("route.place", &alice(), place).expect("placed");
+    announce(&db, placed);
     move_holds(&db);
     let refused = |_: &mut tributary::db::Tx<'_>| Err::<(), _>(ledger::Refusal::Empty.into());
     db.write("test.refused", &alice(), refused).expect_err("refused");
     assert_clean(&db);
+}
+
+/// Expected receipts that are met by this line, cancelled and open; settlements that are carried out, cancelled and waiting.
+fn announce(db: &Db, line: String) {
+    let csv = "key,leaf,amount,from,until,reference,account,note,metadata\n\
+        A,m00/tiktok/de/operating,300.00,2026-03-01,2026-03-09,INV-A,DE89370400440532013000,a note,{}\n\
+        B,m00/douyin/de/operating,1.00..2.00,2026-03-01,2026-03-09,,,,\n\
+        C,m00/douyin/de/operating,5.00,2026-03-01,2026-03-09,INV-C,DE89370400440532013000,a note,{}\n";
+    let asked = expectations::file::read(csv.as_bytes()).expect("a file");
+    let head = "settlement,master,platform,currency,total,paid_on,payer_account,reference,leaf,gross,commission,tax,net,item,item_date";
+    let row = |code: &str, total: &str| {
+        format!(
+            "{code},m00,Platform,EUR,{total},2026-03-01,DE89370400440532013000,REF-1,m00/tiktok/de/operating,{total},0,0,{total},i,2026-03-01"
+        )
+    };
+    let csv = [head.to_owned(), row("S1", "-3.00"), row("S2", "-4.00"), row("S3", "-5.00")].join("\n");
+    let read = settlement_file::read("f.csv", csv.as_bytes()).expect("a file");
+    let waits = db.read(|conn| allocation::waiting(conn, None)).expect("read").remove(0).line;
+    let all = move |tx: &mut tributary::db::Tx<'_>| {
+        expectations::add(tx, &asked)?;
+        allocation::announced::meet(tx, "A", &line, "the payer called")?;
+        expectations::cancel(tx, "B", "not needed")?;
+        settlement::import(tx, "f.csv", &read)?;
+        settlement::apply(tx, "S1", &waits)?;
+        settlement::cancel(tx, "S2", "not needed")
+    };
+    db.write("test.announced", &alice(), all).expect("announced");
 }
 
 /// Transfers, holds in all their kinds, and a reversal.
@@ -139,6 +170,8 @@ fn other_value(engine: Engine, column: &Column) -> String {
         ("statements", "state") => Some("CASE state WHEN 'posted' THEN 'quarantined' ELSE 'posted' END"),
         ("entries", "basis") => Some("CASE basis WHEN 'fact' THEN 'decision' ELSE 'fact' END"),
         ("holds", "kind") => Some("CASE kind WHEN 'released' THEN 'expired' ELSE 'released' END"),
+        ("expectations", "state") => Some("CASE state WHEN 'open' THEN 'cancelled' ELSE 'open' END"),
+        ("settlements", "state") => Some("CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'waiting' END"),
         ("routes", "evidence") => Some("CASE evidence WHEN 'rule' THEN 'person' ELSE 'rule' END"),
         _ => None,
     };
@@ -301,7 +334,7 @@ fn rows_taken_away_or_put_in_are_seen() {
                 }
             }
             // The same again under another key.
-            let unique = ["code", "identity", "cause_id", "file", "place", "reverses"];
+            let unique = ["code", "key", "identity", "cause_id", "file", "place", "reverses"];
             let copied: Vec<String> = all
                 .iter()
                 .map(|c| match &c.name {

@@ -2,7 +2,7 @@
 
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
-use crate::allocation::{Move, RouteRow, holds, move_line, withdraw};
+use crate::allocation::{Move, RouteRow, announced, holds, move_line, withdraw};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, HoldKind, NewEntry, NewPosting};
@@ -42,7 +42,8 @@ impl Slice {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
-        let placer = crate::allocation::placer(tx.conn(), master)?;
+        let mut placer = crate::allocation::placer(tx.conn(), master)?;
+        placer.announced = announced::load(tx.conn(), master, &self.new)?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
         let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
         let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
@@ -59,7 +60,7 @@ impl Slice {
                 }
             }
         }
-        let (stored, any) = self.post_new(tx, &placer, held, new)?;
+        let (stored, any) = self.post_new(tx, &mut placer, held, new)?;
         if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
             // whether it was kept when its answer is lost.
@@ -69,8 +70,10 @@ impl Slice {
         if self.row.proves() {
             self.confirm(tx, &placer, &again, &mut known)?;
         }
+        // What was announced was looked up for new lines only.
+        placer.announced = announced::Announced::default();
         for (line, id) in again.iter().filter(|(line, _)| line.details.len() > 1) {
-            add_details(tx, &placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
+            add_details(tx, &mut placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
         }
         self.meet(tx, master, &stored, &again)
     }
@@ -79,7 +82,7 @@ impl Slice {
     fn post_new(
         &self,
         tx: &mut Tx<'_>,
-        placer: &Placer,
+        placer: &mut Placer,
         held: bool,
         new: Vec<(&NewLine, Option<String>)>,
     ) -> Result<(Vec<(NewLine, Placed)>, bool)> {
@@ -108,6 +111,7 @@ impl Slice {
             routes.extend(NewRoute::of(&line, 0, posted.number, placements));
         }
         store::insert_routes(tx, &routes)?;
+        announced::keep(tx, &placer.announced, &routes)?;
         Ok((stored, !entries.is_empty()))
     }
 
@@ -234,7 +238,7 @@ fn pending_row(id: String, master: &str, line: &NewLine) -> PendingRow {
 }
 
 /// A message brings the payments inside a batch that was told without them: what waited as a whole is placed one by one.
-fn add_details(tx: &mut Tx<'_>, placer: &Placer, told: &NewLine, stored: &LineRow) -> Result<()> {
+fn add_details(tx: &mut Tx<'_>, placer: &mut Placer, told: &NewLine, stored: &LineRow) -> Result<()> {
     if stored.detail_count > 1 || stored.amount != told.amount {
         return Ok(());
     }

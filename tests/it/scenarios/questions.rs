@@ -17,7 +17,7 @@ pub fn position(world: &mut World, step: &Step) -> Result<Outcome, String> {
         (Some(leaf), _) => {
             let code = world.code(leaf);
             let found = report.positions.iter().find(|p| p.sub_account == code);
-            found.map(|p| (p.booked, p.held, p.available))
+            found.map(|p| (p.booked, p.held, p.available, p.expected))
         }
         (None, Some(product)) => {
             let totals = report.totals().map_err(|e| e.to_string())?;
@@ -26,16 +26,18 @@ pub fn position(world: &mut World, step: &Step) -> Result<Outcome, String> {
             if found.len() > 1 {
                 return Err(format!("{product} has money in {} currencies: say which with currency=", found.len()));
             }
-            found.first().map(|t| (t.booked, t.held, t.available))
+            found.first().map(|t| (t.booked, t.held, t.available, t.expected))
         }
         (None, None) => return Err("position needs product= or leaf=".to_owned()),
     };
-    let (booked, held, available) = values.ok_or("there is no such position")?;
-    Ok(Outcome::Values(vec![
-        ("booked", booked.to_string()),
-        ("held", held.to_string()),
-        ("available", available.to_string()),
-    ]))
+    let (booked, held, available, expected) = values.ok_or("there is no such position")?;
+    let mut values =
+        vec![("booked", booked.to_string()), ("held", held.to_string()), ("available", available.to_string())];
+    // Only where something is expected, or a story says that nothing is.
+    if let Some(expected) = expected.filter(|e| !e.minor.is_zero() || step.words.get("expected").is_some()) {
+        values.push(("expected", expected.to_string()));
+    }
+    Ok(Outcome::Values(values))
 }
 
 /// `bank master=de-eur -> book=350.00 bank=350.00 difference=0.00`; what is zero besides is left out.

@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{bank, chart, journal, questions};
+use super::{announced, bank, chart, journal, questions};
 
 struct Entry {
     verb: &'static str,
@@ -128,7 +128,7 @@ const TABLE: &[Entry] = &[
     verb(
         "position",
         false,
-        &["product", "leaf", "currency", "as-of", "booked", "held", "available"],
+        &["product", "leaf", "currency", "as-of", "booked", "held", "available", "expected"],
         &[],
         questions::position,
     ),
@@ -136,6 +136,27 @@ const TABLE: &[Entry] = &[
     verb("balance", false, &["account", "as-of", "basis", "known-at"], &[], questions::balance),
     verb("waiting", false, &["master"], &[], questions::waiting),
     verb("entry", true, &[], &[], questions::entry),
+    verb(
+        "expect",
+        true,
+        &["leaf", "amount", "currency", "from", "until", "ref", "account", "note", "metadata", "by"],
+        &[],
+        announced::expect,
+    ),
+    verb("expected", true, &[], &[], announced::expected),
+    verb("meet", true, &["line", "reason", "by"], &[], announced::meet),
+    verb("cancel", true, &["reason", "by"], &[], announced::cancel),
+    verb("reopen", true, &["reason", "by"], &[], announced::reopen),
+    verb("expire", false, &[], &[], announced::expire),
+    verb(
+        "settlement",
+        true,
+        &["master", "platform", "account", "ref", "currency", "total", "paid-on", "by"],
+        &[],
+        announced::settlement,
+    ),
+    verb("settled", true, &[], &[], announced::settled),
+    verb("apply", true, &["line", "by"], &[], announced::apply),
     verb("gaps", false, &["master"], &[], questions::gaps),
     verb("check", false, &[], &[], questions::check),
 ];
@@ -150,7 +171,7 @@ pub fn run(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = if entry.named { step.name() } else { None };
     let flags: Vec<&str> = entry.flags.iter().copied().chain(name).collect();
     step.words.only(entry.keys, &flags)?;
-    if !step.body.is_empty() && said != "statement" {
+    if !step.body.is_empty() && !["statement", "settlement"].contains(&said) {
         return Err(format!("{said} has no lines below it"));
     }
     (entry.run)(world, step)
