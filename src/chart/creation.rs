@@ -188,6 +188,9 @@ impl<'t, 'c> Creation<'t, 'c> {
             in_transit: self.account(book, m.currency, AccountKind::InTransit, &format!("{}/in-transit", m.code))?.0,
             line_count: 0,
             metadata: m.label.metadata.clone(),
+            calendar: "weekdays".to_owned(),
+            statement_by: None,
+            report_by: None,
         };
         store::insert_master(self.tx.conn(), &row)?;
         let after = json!({

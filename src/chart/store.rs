@@ -8,7 +8,7 @@ use crate::db::bulk::{self, Bulk, Cells};
 use crate::db::schema::{accounts, banks, books, entities, markets, masters, products, sub_accounts};
 use crate::db::{Conn, broken};
 use crate::error::{Error, Result};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
     Selectable, SelectableHelper,
@@ -85,6 +85,9 @@ pub struct MasterRow {
     pub in_transit: i64,
     pub line_count: i64,
     pub metadata: Option<String>,
+    pub calendar: String,
+    pub statement_by: Option<String>,
+    pub report_by: Option<String>,
 }
 
 impl MasterRow {
@@ -175,6 +178,8 @@ pub struct Leaf {
     pub virtual_number: Option<String>,
     /// `open`, `frozen`, `closed`.
     pub state: String,
+    /// From when on it takes no decision.
+    pub expires_at: Option<NaiveDateTime>,
 }
 
 /// All entities, by code.
@@ -244,6 +249,7 @@ pub fn leaves(conn: &mut Conn, master_id: &str) -> Result<Vec<Leaf>> {
         accounts::id,
         sub_accounts::virtual_number,
         accounts::state,
+        accounts::expires_at,
     ));
     rows.load(conn).map_err(broken)
 }
@@ -253,6 +259,11 @@ pub(super) fn bics(conn: &mut Conn) -> Result<HashMap<String, String>> {
     let rows: Vec<(String, Option<String>)> =
         banks::table.select((banks::id, banks::bic)).load(conn).map_err(broken)?;
     Ok(rows.into_iter().filter_map(|(id, bic)| bic.map(|b| (id, b))).collect())
+}
+
+/// The time zone of the master whose book this is.
+pub(super) fn time_zone_of_book(conn: &mut Conn, book: i64) -> Result<String> {
+    masters::table.filter(masters::book.eq(book)).select(masters::time_zone).first(conn).map_err(broken)
 }
 
 /// Currencies of books, by number.

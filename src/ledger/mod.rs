@@ -16,12 +16,14 @@ use std::sync::Arc;
 pub mod check;
 pub mod engine;
 mod store;
+mod terms;
 
 pub use engine::Refusal;
 pub use store::{
     AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_of,
     all_held_at, as_known, as_of, as_of_and_known, entries, entry, entry_at, entry_by_cause, statement,
 };
+pub use terms::{Terms, set_terms};
 
 /// A ledger account, by its number in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -246,7 +248,8 @@ pub(crate) struct Item<'a> {
 
 fn post_items(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<Vec<Result<Posted>>> {
     let known = store::known_causes(tx.conn(), items)?;
-    let mut state = store::load(tx.conn(), items, &known)?;
+    let now = tx.now();
+    let mut state = store::load(tx.conn(), items, &known, now)?;
     let first = tx.entry_numbers(0)?.start;
     let mut decided: Vec<engine::Decided<'_>> = Vec::with_capacity(items.len());
     let mut answers = Vec::with_capacity(items.len());
@@ -344,8 +347,8 @@ pub fn open_account(tx: &mut Tx<'_>, new: &NewAccount<'_>) -> Result<AccountId> 
     store::insert_account(tx, new, new.kind.floor())
 }
 
-/// Opens, freezes or closes an account. Only an account at zero, without holds, can be closed.
-pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str) -> Result<()> {
+/// Opens, freezes or closes an account, for a reason. Only an account at zero, without holds, can be closed.
+pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str, reason: &str) -> Result<()> {
     let account = store::account(tx.conn(), code)?;
     if state == "closed" && (account.booked() != 0 || account.held != 0) {
         let balance = crate::money::Minor(account.natural()).to_text_with(u8::try_from(account.exponent).unwrap_or(0));
@@ -355,5 +358,5 @@ pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str) -> Result<()> {
         }
         .into());
     }
-    store::update_state(tx, &account, state)
+    store::update_state(tx, &account, state, reason)
 }
