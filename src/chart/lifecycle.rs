@@ -131,6 +131,16 @@ impl LimitChange {
         *self == LimitChange::default()
     }
 
+    /// Its amounts, each by itself, with the name of its field.
+    pub(super) fn amounts(&self) -> [(&'static str, LimitChange); 3] {
+        let none = LimitChange::default;
+        [
+            ("floor", LimitChange { floor: self.floor.clone(), ..none() }),
+            ("ceiling", LimitChange { ceiling: self.ceiling.clone(), ..none() }),
+            ("movement_limit", LimitChange { movement_limit: self.movement_limit.clone(), ..none() }),
+        ]
+    }
+
     /// The terms that follow, or what is wrong with which.
     pub fn applied_to(&self, before: Terms, currency: Currency, time_zone: &str) -> Result<Terms, String> {
         let amount = |name: &str, asked: &Option<Option<String>>, stays: Option<i64>| match asked {

@@ -2,12 +2,14 @@
 
 use super::file::Label;
 use super::numbers::Scheme;
-use super::plan::Thing;
+use super::plan::{Schedule, Thing};
 use super::reading::{Known, KnownMaster};
+use crate::calendars;
 use crate::db::bulk::{self, Bulk, Cells};
 use crate::db::schema::{accounts, banks, books, entities, markets, masters, products, sub_accounts};
 use crate::db::{Conn, broken};
 use crate::error::{Error, Result};
+use crate::ledger::{self, Terms};
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
@@ -281,6 +283,10 @@ pub struct Stored {
     pub(super) markets: HashMap<String, MarketRow>,
     pub(super) masters: BTreeMap<String, MasterRow>,
     pub(super) sub_accounts: HashMap<String, SubAccountRow>,
+    /// Terms of all accounts.
+    pub(super) terms: HashMap<String, Terms>,
+    /// Codes of declared calendars.
+    pub(super) calendars: Vec<String>,
 }
 
 /// Reads the whole chart.
@@ -292,6 +298,8 @@ pub(super) fn stored(conn: &mut Conn) -> Result<Stored> {
         markets: markets(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
         masters: masters(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
         sub_accounts: sub_accounts(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
+        terms: ledger::accounts(conn)?.into_iter().map(|a| (a.code.clone(), Terms::of(&a))).collect(),
+        calendars: calendars::calendars(conn)?.into_iter().map(|c| c.code).collect(),
     })
 }
 
@@ -309,6 +317,7 @@ impl Stored {
             markets: self.markets.keys().cloned().collect(),
             masters: self.masters.iter().map(|(code, m)| (code.clone(), known(m))).collect(),
             leaves: leaves.map(|s| s.code.clone()).collect(),
+            calendars: self.calendars.iter().cloned().collect(),
         }
     }
 
@@ -352,6 +361,16 @@ pub(super) fn insert_sub_accounts(conn: &mut Conn, rows: &[SubAccountRow]) -> Re
 pub(super) fn update_numbers_given(conn: &mut Conn, master_id: &str, given: i64) -> Result<()> {
     let master = masters::table.find(master_id);
     update(master).set(masters::numbers_given.eq(given)).execute(conn).map(drop).map_err(broken)
+}
+
+/// Gives a master other business days, and other times until when its messages are to be here.
+pub(super) fn update_schedule(conn: &mut Conn, code: &str, schedule: &Schedule) -> Result<()> {
+    let row = (
+        masters::calendar.eq(&schedule.calendar),
+        masters::statement_by.eq(&schedule.statement_by),
+        masters::report_by.eq(&schedule.report_by),
+    );
+    update(masters::table.filter(masters::code.eq(code))).set(row).execute(conn).map(drop).map_err(broken)
 }
 
 /// Gives a thing another name and other metadata.

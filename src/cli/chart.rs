@@ -2,7 +2,7 @@
 
 use super::table::table;
 use super::{Context, print_json};
-use crate::app::{self, TreasuryFile};
+use crate::app::{self, AppliedFile, TreasuryFile};
 use crate::chart::{self, Applied, BankRow, EntityRow, Leaf, MasterRow, Move, SubAccountRow};
 use crate::error::{Error, Result};
 use crate::time::{Clock, SystemClock, from_stored, last_day_before};
@@ -62,18 +62,25 @@ fn apply(context: &Context, path: &Path) -> Result<()> {
         shown["nothing_new"] = json!(applied.nothing_new());
         return print_json(&shown);
     }
-    print_applied(&applied.chart, applied.rules);
+    print_applied(&applied);
     Ok(())
 }
 
-fn print_applied(applied: &Applied, rules: usize) {
-    if rules > 0 {
-        say!("new versions of rules: {rules}");
-    }
-    if applied.nothing_new() && rules == 0 {
+fn print_applied(applied: &AppliedFile) {
+    if applied.nothing_new() {
         say!("nothing new: the chart has all of it already");
         return;
     }
+    if applied.rules > 0 {
+        say!("new versions of rules: {}", applied.rules);
+    }
+    if !applied.calendars.is_empty() {
+        say!("calendars: {}", applied.calendars.join(", "));
+    }
+    print_chart(&applied.chart);
+}
+
+fn print_chart(applied: &Applied) {
     for (what, codes) in [
         ("entities", &applied.entities),
         ("banks", &applied.banks),
@@ -200,6 +207,7 @@ impl Shown {
             json!({
                 "code": m.code, "name": m.name, "bank": banks.get(m.bank.as_str()), "entity": entities.get(m.entity.as_str()),
                 "currency": m.currency, "account": m.account_number, "time_zone": m.time_zone, "cut_over_on": m.cut_over_on,
+                "calendar": m.calendar, "statement_by": m.statement_by, "report_by": m.report_by,
                 "opening": opening, "numbers": { "scheme": m.number_scheme, "prefix": m.number_prefix, "given": m.numbers_given },
                 "metadata": metadata(&m.metadata), "sub_accounts": leaves.iter().map(|l| leaf(l, &m.time_zone)).collect::<Vec<_>>(),
             })

@@ -342,9 +342,44 @@ pub struct NewAccount<'a> {
     pub kind: AccountKind,
 }
 
-/// Opens an account with a zero balance. Leaves and house leaves have a floor of zero.
+/// Opens an account with a zero balance and the terms of its kind.
 pub fn open_account(tx: &mut Tx<'_>, new: &NewAccount<'_>) -> Result<AccountId> {
-    store::insert_account(tx, new, new.kind.floor())
+    let mut openings = Openings::begin(tx)?;
+    let account = openings.add(tx, new, None);
+    openings.write(tx)?;
+    Ok(account)
+}
+
+/// Accounts to be opened with zero balances: they have their numbers at once and are written in one go. Whoever adds some writes
+/// them before anything refers to them.
+#[derive(Debug)]
+pub struct Openings {
+    next: i64,
+    rows: Vec<store::NewAccountRow>,
+}
+
+impl Openings {
+    /// None yet.
+    pub fn begin(tx: &mut Tx<'_>) -> Result<Openings> {
+        Ok(Openings { next: store::newest_account(tx.conn())? + 1, rows: Vec::new() })
+    }
+
+    /// One more, with the terms of its kind unless it has its own.
+    pub fn add(&mut self, tx: &mut Tx<'_>, new: &NewAccount<'_>, terms: Option<Terms>) -> AccountId {
+        let of_kind = Terms::of_kind(new.kind);
+        let terms = terms.unwrap_or(of_kind);
+        self.rows.push(store::NewAccountRow::new(self.next, new, &terms));
+        if terms != of_kind {
+            terms::tell(tx, new.code, (&of_kind, &terms), i64::from(new.currency.exponent()), "declared with the leaf");
+        }
+        self.next += 1;
+        AccountId(self.next - 1)
+    }
+
+    /// Writes those that were added since the last time.
+    pub fn write(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        store::insert_accounts(tx, &std::mem::take(&mut self.rows))
+    }
 }
 
 /// Opens, freezes or closes an account, for a reason. Only an account at zero, without holds, can be closed.

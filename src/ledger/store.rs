@@ -11,7 +11,7 @@ pub use reading::{EntryView, HoldView, PostingView, entries, entry, entry_by_cau
 
 use super::engine::{Account, Balance, Decided, Hold, State};
 use super::{AccountId, AccountKind, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting, Terms};
-use crate::db::bulk::{self, Bulk, Cells, Day};
+use crate::db::bulk::{self, Bulk, Cells, Day, Moment};
 use crate::db::schema::{accounts, balances, books, entries, holds, postings};
 use crate::db::seal::{Encoding, Hash, leaf};
 use crate::db::{Conn, Tx, broken};
@@ -47,17 +47,64 @@ pub struct BookRow {
     pub currency: String,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = accounts, treat_none_as_default_value = false)]
-struct NewAccountRow<'a> {
+/// An account to be written.
+#[derive(Debug)]
+pub(super) struct NewAccountRow {
     id: i64,
     book: i64,
-    code: &'a str,
-    currency: &'a str,
+    code: String,
+    currency: &'static str,
     exponent: i64,
-    kind: &'a str,
-    floor: Option<i64>,
-    state: &'a str,
+    kind: &'static str,
+    terms: Terms,
+    expires_at: Option<Moment>,
+}
+
+impl NewAccountRow {
+    pub(super) fn new(id: i64, new: &NewAccount<'_>, terms: &Terms) -> NewAccountRow {
+        NewAccountRow {
+            id,
+            book: new.book,
+            code: new.code.to_owned(),
+            currency: new.currency.code(),
+            exponent: i64::from(new.currency.exponent()),
+            kind: new.kind.as_str(),
+            terms: *terms,
+            expires_at: terms.expires_at.map(|at| Moment::from(stored(at))),
+        }
+    }
+}
+
+impl Bulk for NewAccountRow {
+    type Table = accounts::table;
+    const TABLE: &'static str = "accounts";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "book",
+        "code",
+        "currency",
+        "exponent",
+        "kind",
+        "floor",
+        "state",
+        "ceiling",
+        "movement_limit",
+        "expires_at",
+    ];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.id)?;
+        c.int(&self.book)?;
+        c.text(&self.code)?;
+        c.text(self.currency)?;
+        c.int(&self.exponent)?;
+        c.text(self.kind)?;
+        c.maybe_int(&self.terms.floor)?;
+        c.text("open")?;
+        c.maybe_int(&self.terms.ceiling)?;
+        c.maybe_int(&self.terms.movement_limit)?;
+        c.maybe_moment(self.expires_at.as_ref())
+    }
 }
 
 /// An account with its balance.
@@ -186,29 +233,17 @@ pub(super) fn insert_book(tx: &mut Tx<'_>, code: &str, kind: &str, currency: &st
     Ok(id)
 }
 
-pub(super) fn insert_account(tx: &mut Tx<'_>, new: &NewAccount<'_>, floor: Option<i64>) -> Result<AccountId> {
-    let newest: Option<i64> = accounts::table.select(max(accounts::id)).first(tx.conn()).map_err(broken)?;
-    let id = newest.unwrap_or(0) + 1;
-    let row = NewAccountRow {
-        id,
-        book: new.book,
-        code: new.code,
-        currency: new.currency.code(),
-        exponent: i64::from(new.currency.exponent()),
-        kind: new.kind.as_str(),
-        floor,
-        state: "open",
-    };
-    insert_into(accounts::table).values(&row).execute(tx.conn()).map_err(broken)?;
-    let zero = (
-        balances::account.eq(id),
-        balances::debits.eq(0),
-        balances::credits.eq(0),
-        balances::held.eq(0),
-        balances::postings.eq(0),
-    );
-    insert_into(balances::table).values(zero).execute(tx.conn()).map_err(broken)?;
-    Ok(AccountId(id))
+/// The greatest number of an account; 0 before the first.
+pub(super) fn newest_account(conn: &mut Conn) -> Result<i64> {
+    let newest: Option<i64> = accounts::table.select(max(accounts::id)).first(conn).map_err(broken)?;
+    Ok(newest.unwrap_or(0))
+}
+
+pub(super) fn insert_accounts(tx: &mut Tx<'_>, rows: &[NewAccountRow]) -> Result<()> {
+    bulk::insert(tx.conn(), rows)?;
+    let zero = |row: &NewAccountRow| BalanceRow { account: row.id, debits: 0, credits: 0, held: 0, postings: 0 };
+    let zeros: Vec<BalanceRow> = rows.iter().map(zero).collect();
+    bulk::insert(tx.conn(), &zeros)
 }
 
 pub(super) fn update_state(tx: &mut Tx<'_>, account: &AccountRow, state: &str, reason: &str) -> Result<()> {

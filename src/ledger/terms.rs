@@ -5,8 +5,8 @@
 
 use super::{AccountKind, AccountRow, Refusal, store};
 use crate::db::Tx;
-use crate::error::Result;
-use crate::money::Minor;
+use crate::error::{Error, Result};
+use crate::money::{Currency, Minor};
 use crate::time::{Instant, from_stored, rfc3339};
 use serde_json::{Value, json};
 
@@ -42,6 +42,16 @@ impl Terms {
         }
     }
 
+    /// Why no balance could keep to them.
+    pub fn problem(&self, currency: Currency) -> Option<String> {
+        let text = |minor: i64| format!("{} {currency}", Minor(minor).to_text(currency));
+        if let Some(limit) = self.movement_limit.filter(|limit| *limit <= 0) {
+            return Some(format!("a limit of {} lets nothing move; freeze the account instead", text(limit)));
+        }
+        let ceiling = self.ceiling.filter(|ceiling| *ceiling < self.floor.unwrap_or(0).max(0))?;
+        Some(format!("a ceiling of {} is below its floor, or below zero", text(ceiling)))
+    }
+
     /// As events keep them: exact decimals, and an instant.
     pub(super) fn to_json(self, exponent: i64) -> Value {
         let exponent = u8::try_from(exponent).unwrap_or(0);
@@ -54,7 +64,7 @@ impl Terms {
 
     /// What [`Terms::to_json`] wrote; what cannot be read is no limit, and `check` finds that it differs.
     pub(super) fn from_json(json: &Value, account: &AccountRow) -> Terms {
-        let currency = account.currency.parse::<crate::money::Currency>().ok();
+        let currency = account.currency.parse::<Currency>().ok();
         let amount = |key: &str| Some(Minor::parse(json[key].as_str()?, currency?).ok()?.0);
         Terms {
             floor: amount("floor"),
@@ -73,19 +83,18 @@ pub fn set_terms(tx: &mut Tx<'_>, code: &str, terms: &Terms, reason: &str) -> Re
     if before == *terms {
         return Ok(false);
     }
-    let exponent = u8::try_from(account.exponent).unwrap_or(0);
-    let text = |minor: i64| format!("{} {}", Minor(minor).to_text_with(exponent), account.currency);
-    if let Some(limit) = terms.movement_limit.filter(|limit| *limit <= 0) {
-        let what = format!("a limit of {} lets nothing move; freeze the account instead", text(limit));
-        return Err(Refusal::LimitsContradict { account: account.code, what }.into());
-    }
-    if let Some(ceiling) = terms.ceiling.filter(|ceiling| *ceiling < terms.floor.unwrap_or(0).max(0)) {
-        let what = format!("a ceiling of {} is below its floor, or below zero", text(ceiling));
+    let currency = account.currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
+    if let Some(what) = terms.problem(currency) {
         return Err(Refusal::LimitsContradict { account: account.code, what }.into());
     }
     store::update_terms(tx, account.id, terms)?;
-    let mut after = terms.to_json(account.exponent);
-    after["reason"] = json!(reason);
-    tx.event(EVENT, &account.code, Some(before.to_json(account.exponent).to_string()), Some(after.to_string()));
+    tell(tx, &account.code, (&before, terms), account.exponent, reason);
     Ok(true)
+}
+
+/// The event of a change.
+pub(super) fn tell(tx: &mut Tx<'_>, code: &str, (before, after): (&Terms, &Terms), exponent: i64, reason: &str) {
+    let mut told = after.to_json(exponent);
+    told["reason"] = json!(reason);
+    tx.event(EVENT, code, Some(before.to_json(exponent).to_string()), Some(told.to_string()));
 }

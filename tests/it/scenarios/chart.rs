@@ -71,7 +71,7 @@ pub fn master(world: &mut World, step: &Step) -> Result<Outcome, String> {
         opening: opening.clone(),
         numbers: NumbersTable { scheme, prefix },
         opening_shares: step.words.get("shares").map(|_| shares),
-        metadata: None,
+        ..MasterTable::default()
     });
     let applied = apply(world, step, file);
     let balance = Minor::parse(&opening, currency).map(|m| m.0).unwrap_or(0);
@@ -126,7 +126,7 @@ fn leaf_tables<'a>(
         purpose: Some(purpose),
         owner: get("owner").map(str::to_owned),
         name: get("name").map(str::to_owned),
-        metadata: None,
+        ..SubAccountTable::default()
     };
     Ok((table, code))
 }
