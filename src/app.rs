@@ -1,6 +1,7 @@
 //! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
 
 use crate::allocation::{self, rules::RuleFile};
+use crate::calendars::{self, CalendarTable};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
 use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
@@ -30,6 +31,8 @@ pub struct TreasuryFile {
     pub sub_account: Vec<SubAccountTable>,
     /// `[[rule]]`
     pub rule: Vec<RuleFile>,
+    /// `[[calendar]]`
+    pub calendar: Vec<CalendarTable>,
 }
 
 impl TreasuryFile {
@@ -63,22 +66,26 @@ pub struct AppliedFile {
     pub chart: Applied,
     /// New versions of rules.
     pub rules: usize,
+    /// Codes of calendars that are new or have other days.
+    pub calendars: Vec<String>,
 }
 
 impl AppliedFile {
     /// Whether everything was there already.
     pub fn nothing_new(&self) -> bool {
-        self.chart.nothing_new() && self.rules == 0
+        self.chart.nothing_new() && self.rules == 0 && self.calendars.is_empty()
     }
 }
 
 /// Makes what the file describes and the treasury does not have yet, all or nothing.
 pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile> {
-    let rules = file.rule.clone();
+    let (rules, calendars) = (file.rule.clone(), file.calendar.clone());
     let chart = file.into_chart();
     db.write("chart.apply", who, move |tx| {
+        // Masters name calendars.
+        let calendars = calendars::apply(tx, &calendars)?;
         let chart = chart::apply(tx, &chart)?;
-        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())? })
+        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars })
     })
 }
 

@@ -4,6 +4,7 @@ pub mod actor;
 pub mod allocation;
 pub mod app;
 pub mod banking;
+pub mod calendars;
 pub mod chart;
 pub mod cli;
 pub mod config;

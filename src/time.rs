@@ -2,7 +2,7 @@
 //!
 //! Instants are UTC with microseconds, which is what both databases store; a finer instant would come back changed.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc};
 use std::sync::{Mutex, PoisonError};
 
 /// A point in time, UTC, whole microseconds.
@@ -75,6 +75,35 @@ pub fn day_of(instant: Instant) -> NaiveDate {
     instant.date_naive()
 }
 
+/// The instant at which clocks of a time zone show this day and time. Where they jump over it, the first instant after the
+/// jump; where they show it twice, the first. `None`: no such time zone, or beyond the calendar.
+pub fn local(day: NaiveDate, time: NaiveTime, time_zone: &str) -> Option<Instant> {
+    let zone: chrono_tz::Tz = time_zone.parse().ok()?;
+    let asked = day.and_time(time);
+    // No zone has ever jumped by more than a day.
+    (0..=25 * 4).find_map(|quarters| {
+        let local = asked.checked_add_signed(TimeDelta::minutes(15 * quarters))?;
+        zone.from_local_datetime(&local).earliest().map(|at| at.with_timezone(&Utc))
+    })
+}
+
+/// When a day ends in a time zone, which is when the next one begins.
+pub fn end_of_day(day: NaiveDate, time_zone: &str) -> Option<Instant> {
+    local(day.succ_opt()?, NaiveTime::MIN, time_zone)
+}
+
+/// The day that clocks of a time zone show at an instant; UTC's where there is no such zone.
+pub fn day_in(instant: Instant, time_zone: &str) -> NaiveDate {
+    time_zone
+        .parse::<chrono_tz::Tz>()
+        .map_or_else(|_| day_of(instant), |zone| instant.with_timezone(&zone).date_naive())
+}
+
+/// The last day before an instant at which something ends, as clocks of a time zone show it.
+pub fn last_day_before(end: Instant, time_zone: &str) -> NaiveDate {
+    day_in(end - TimeDelta::microseconds(1), time_zone)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +126,18 @@ mod tests {
         let clock = SetClock::at(at("2026-03-02T09:00:00.123456789Z"));
         assert_eq!(clock.now(), at("2026-03-02T09:00:00.123456Z"));
         assert_eq!(from_stored(stored(clock.now())), clock.now());
+    }
+
+    #[test]
+    fn a_time_that_a_zone_jumps_over_is_the_first_after_the_jump() {
+        let on = |day: &str, time: &str, zone: &str| local(day.parse().unwrap(), time.parse().unwrap(), zone);
+        assert_eq!(on("2026-03-02", "09:00:00", "Europe/Berlin"), Some(at("2026-03-02T08:00:00Z")));
+        assert_eq!(on("2026-03-29", "02:30:00", "Europe/Berlin"), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(on("2026-10-25", "02:30:00", "Europe/Berlin"), Some(at("2026-10-25T00:30:00Z")));
+        assert_eq!(on("2026-03-02", "09:00:00", "Mars/Olympus"), None);
+        // A day that this zone never had.
+        assert_eq!(on("2011-12-30", "09:00:00", "Pacific/Apia"), Some(at("2011-12-30T10:00:00Z")));
+        let day: NaiveDate = "2026-03-28".parse().unwrap();
+        assert_eq!(last_day_before(end_of_day(day, "Europe/Berlin").unwrap(), "Europe/Berlin"), day);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::file::{Label, Leaf, Master};
 use super::numbers::{self, Scheme};
-use super::plan::{Plan, Thing};
+use super::plan::{Plan, Schedule, Thing};
 use super::store::{self, BankRow, EntityRow, MarketRow, MasterRow, ProductRow, Stored, SubAccountRow};
 use super::{Applied, HOUSE, NewLeaf, Refusal};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::ledger::{self, AccountId, AccountKind, Basis, Cause, NewAccount, NewEntry, NewPosting};
+use crate::ledger::{self, AccountId, AccountKind, Basis, Cause, NewAccount, NewEntry, NewPosting, Openings, Terms};
 use crate::money::{Currency, Minor};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,13 +19,13 @@ pub(super) fn opening_cause(master_id: &str) -> Cause {
 
 /// Makes and renames what the plan says, each with its event.
 pub(super) fn carry_out(tx: &mut Tx<'_>, plan: &Plan<'_>, stored: &Stored) -> Result<Applied> {
-    let mut creation = Creation::new(tx, stored);
+    let mut creation = Creation::new(tx, stored)?;
     creation.things(plan)?;
     for master in &plan.masters {
         creation.master(master)?;
     }
     for leaf in &plan.leaves {
-        creation.leaf(leaf)?;
+        creation.leaf(leaf, plan.new_limits.get(leaf.code.as_str()).copied())?;
     }
     creation.write_sub_accounts()?;
     creation.openings(&plan.masters)?;
@@ -34,6 +34,16 @@ pub(super) fn carry_out(tx: &mut Tx<'_>, plan: &Plan<'_>, stored: &Stored) -> Re
         let (before, after) = (label_json(&relabel.before), label_json(&relabel.after));
         creation.tx.event(relabel.thing.event(), &relabel.code, Some(before), Some(after));
         creation.applied.updated.push(format!("{} {}", relabel.thing.as_str(), relabel.code));
+    }
+    for (code, before, after) in &plan.schedules {
+        store::update_schedule(creation.tx.conn(), code, after)?;
+        let json = |schedule| Some(json!(schedule).to_string());
+        creation.tx.event("chart.schedule", code, json(before), json(after));
+        creation.applied.updated.push(format!("schedule of master {code}"));
+    }
+    for (code, terms) in &plan.limits {
+        ledger::set_terms(creation.tx, code, terms, "declared in a file")?;
+        creation.applied.updated.push(format!("limits of {code}"));
     }
     Ok(creation.applied)
 }
@@ -87,11 +97,12 @@ struct Creation<'t, 'c> {
     /// To be written in one go.
     rows: Vec<SubAccountRow>,
     accounts: HashMap<String, AccountId>,
+    openings: Openings,
     given_more: BTreeSet<String>,
 }
 
 impl<'t, 'c> Creation<'t, 'c> {
-    fn new(tx: &'t mut Tx<'c>, stored: &Stored) -> Self {
+    fn new(tx: &'t mut Tx<'c>, stored: &Stored) -> Result<Self> {
         let home = |m: &MasterRow| {
             Some(Home {
                 id: m.id.clone(),
@@ -103,7 +114,8 @@ impl<'t, 'c> Creation<'t, 'c> {
                 given: m.numbers_given,
             })
         };
-        Creation {
+        Ok(Creation {
+            openings: Openings::begin(tx)?,
             tx,
             applied: Applied::default(),
             entities: stored.entities.iter().map(|(code, row)| (code.clone(), row.id.clone())).collect(),
@@ -119,7 +131,7 @@ impl<'t, 'c> Creation<'t, 'c> {
             rows: Vec::new(),
             accounts: HashMap::new(),
             given_more: BTreeSet::new(),
-        }
+        })
     }
 
     fn things(&mut self, plan: &Plan<'_>) -> Result<()> {
@@ -168,6 +180,7 @@ impl<'t, 'c> Creation<'t, 'c> {
     fn master(&mut self, m: &Master) -> Result<()> {
         let id = self.tx.id("mst");
         let book = ledger::open_book(self.tx, &m.code, "cash", m.currency.code())?;
+        let schedule = Schedule::new().with(&m.schedule);
         let row = MasterRow {
             id: id.clone(),
             code: m.code.clone(),
@@ -183,17 +196,22 @@ impl<'t, 'c> Creation<'t, 'c> {
             number_prefix: m.prefix.clone(),
             numbers_given: 0,
             book,
-            account: self.account(book, m.currency, AccountKind::Master, &m.code)?.0,
-            suspense: self.account(book, m.currency, AccountKind::Suspense, &format!("{}/suspense", m.code))?.0,
-            in_transit: self.account(book, m.currency, AccountKind::InTransit, &format!("{}/in-transit", m.code))?.0,
+            account: self.account(book, m.currency, AccountKind::Master, &m.code).0,
+            suspense: self.account(book, m.currency, AccountKind::Suspense, &format!("{}/suspense", m.code)).0,
+            in_transit: self.account(book, m.currency, AccountKind::InTransit, &format!("{}/in-transit", m.code)).0,
             line_count: 0,
             metadata: m.label.metadata.clone(),
+            calendar: schedule.calendar.clone(),
+            statement_by: schedule.statement_by.clone(),
+            report_by: schedule.report_by.clone(),
         };
+        // The master refers to its accounts.
+        self.openings.write(self.tx)?;
         store::insert_master(self.tx.conn(), &row)?;
         let after = json!({
             "name": row.name, "bank": m.bank, "entity": m.entity, "currency": row.currency, "account": row.account_number,
             "time_zone": row.time_zone, "cut_over_on": row.cut_over_on, "opening": m.opening.to_text(m.currency),
-            "number_scheme": row.number_scheme, "number_prefix": row.number_prefix,
+            "number_scheme": row.number_scheme, "number_prefix": row.number_prefix, "schedule": schedule,
         });
         self.made(Thing::Master, &m.code, after, &m.label);
         let home = Home {
@@ -211,7 +229,7 @@ impl<'t, 'c> Creation<'t, 'c> {
         let top_id = self.sub_account(top);
         for leaf in HOUSE {
             let code = row.house(leaf);
-            let AccountId(account) = self.account(book, m.currency, AccountKind::House, &code)?;
+            let AccountId(account) = self.account(book, m.currency, AccountKind::House, &code);
             let house = blank(&id, &code, house_name(leaf), "house", &row.entity);
             self.sub_account(SubAccountRow { parent: Some(top_id.clone()), account: Some(account), ..house });
         }
@@ -219,7 +237,7 @@ impl<'t, 'c> Creation<'t, 'c> {
     }
 
     /// A leaf, and the summaries above it that are not there yet.
-    fn leaf(&mut self, leaf: &Leaf) -> Result<()> {
+    fn leaf(&mut self, leaf: &Leaf, limits: Option<Terms>) -> Result<()> {
         let Some(home) = self.homes.get_mut(&leaf.master) else {
             return Err(missing(&leaf.master));
         };
@@ -247,7 +265,9 @@ impl<'t, 'c> Creation<'t, 'c> {
             ..summary
         };
         let above = self.summary(summary.clone());
-        let AccountId(account) = self.account(book, currency, AccountKind::Leaf, &leaf.code)?;
+        let new = NewAccount { book, code: &leaf.code, currency, kind: AccountKind::Leaf };
+        let AccountId(account) = self.openings.add(self.tx, &new, limits);
+        self.accounts.insert(leaf.code.clone(), AccountId(account));
         let plain = || format!("{product_name} {} {}", leaf.market, leaf.purpose);
         self.sub_account(SubAccountRow {
             code: leaf.code.clone(),
@@ -286,13 +306,14 @@ impl<'t, 'c> Creation<'t, 'c> {
         id
     }
 
-    fn account(&mut self, book: i64, currency: Currency, kind: AccountKind, code: &str) -> Result<AccountId> {
-        let account = ledger::open_account(self.tx, &NewAccount { book, code, currency, kind })?;
+    fn account(&mut self, book: i64, currency: Currency, kind: AccountKind, code: &str) -> AccountId {
+        let account = self.openings.add(self.tx, &NewAccount { book, code, currency, kind }, None);
         self.accounts.insert(code.to_owned(), account);
-        Ok(account)
+        account
     }
 
     fn write_sub_accounts(&mut self) -> Result<()> {
+        self.openings.write(self.tx)?;
         store::insert_sub_accounts(self.tx.conn(), &self.rows)?;
         for code in &self.given_more {
             if let Some(home) = self.homes.get(code) {

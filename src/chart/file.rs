@@ -3,9 +3,10 @@
 //! Two sets of structs on purpose: the file has text in every field, the chart has amounts, dates and schemes. The way from
 //! one to the other is `reading.rs`.
 
+use super::lifecycle::LimitChange;
 use super::numbers::Scheme;
 use crate::money::{Currency, Minor};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -73,7 +74,7 @@ pub struct MarketTable {
 }
 
 /// A real bank account.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are the file's, shown in docs and demo")]
 pub struct MasterTable {
@@ -89,11 +90,17 @@ pub struct MasterTable {
     pub numbers: NumbersTable,
     /// Absent: all of it waits in suspense, or the master is there already.
     pub opening_shares: Option<Vec<ShareTable>>,
+    /// Business days; absent: as it is, at first Monday to Friday.
+    pub calendar: Option<String>,
+    /// Until when the statement of the business day before is here, such as `09:00`; `none` takes it away.
+    pub statement_by: Option<String>,
+    /// Until when a report of the day itself is here.
+    pub report_by: Option<String>,
     pub metadata: Option<Metadata>,
 }
 
 /// How a master's virtual account numbers are built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are the file's, shown in docs and demo")]
 pub struct NumbersTable {
@@ -111,7 +118,7 @@ pub struct ShareTable {
 }
 
 /// A leaf of a product in a market.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are the file's, shown in docs and demo")]
 pub struct SubAccountTable {
@@ -121,6 +128,12 @@ pub struct SubAccountTable {
     pub purpose: Option<String>,
     pub owner: Option<String>,
     pub name: Option<String>,
+    /// Limits of decisions, as `tributary chart limit` sets them; absent: as they are, `none`: no limit.
+    pub floor: Option<String>,
+    pub ceiling: Option<String>,
+    pub movement_limit: Option<String>,
+    /// Its last day.
+    pub expires_on: Option<String>,
     pub metadata: Option<Metadata>,
 }
 
@@ -205,6 +218,18 @@ pub struct Master {
     pub shares: Option<Vec<(String, Minor)>>,
     /// What is left.
     pub unplaced: Minor,
+    pub schedule: ScheduleChange,
+}
+
+/// A master's business days, and until when its messages are to be here. What a file does not say stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScheduleChange {
+    /// Code of a calendar.
+    pub calendar: Option<String>,
+    /// Local time; `Some(None)`: not expected any more.
+    pub statement_by: Option<Option<NaiveTime>>,
+    /// Likewise, of reports.
+    pub report_by: Option<Option<NaiveTime>>,
 }
 
 /// A leaf of a product in a market.
@@ -219,4 +244,5 @@ pub struct Leaf {
     pub purpose: String,
     pub owner: Option<String>,
     pub label: Label,
+    pub limits: LimitChange,
 }

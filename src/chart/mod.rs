@@ -10,17 +10,18 @@
 //! | `file.rs`, `reading.rs` | the file as written, as meant, and every problem on the way (pure) |
 //! | `plan.rs` | what is new, what is renamed, what contradicts (pure) |
 //! | `creation.rs` | carries a plan out |
+//! | `lifecycle.rs` | a leaf's states, limits and expiry |
 //! | `numbers.rs` | virtual account numbers, and which master a statement means (pure) |
 //! | `check.rs` | what must always hold of a chart |
 
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::ledger;
 use std::fmt;
 
 mod check;
 mod creation;
 pub mod file;
+mod lifecycle;
 pub mod numbers;
 mod plan;
 pub mod reading;
@@ -28,6 +29,7 @@ mod store;
 
 pub use check::check;
 pub use file::ChartFile;
+pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
 pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
     master, masters, products, sub_account, sub_accounts,
@@ -46,6 +48,12 @@ pub enum Refusal {
     NumbersUsedUp { master: String, problem: numbers::Problem },
     /// Only leaves can be frozen and closed.
     NotALeaf { code: String, kind: String },
+    /// A change of a leaf's life or limits says why.
+    NoReason,
+    /// The state of the leaf does not allow that move.
+    WrongState { code: String, state: State, asked: Move },
+    /// A limit that is not an amount of the leaf's currency, or a day that is none.
+    BadLimit { code: String, what: String },
 }
 
 impl crate::error::Refusal for Refusal {
@@ -54,6 +62,9 @@ impl crate::error::Refusal for Refusal {
             Refusal::Problems(_) => "chart_problems",
             Refusal::NumbersUsedUp { .. } => "numbers_used_up",
             Refusal::NotALeaf { .. } => "not_a_leaf",
+            Refusal::NoReason => "no_reason",
+            Refusal::WrongState { .. } => "wrong_state",
+            Refusal::BadLimit { .. } => "bad_limit",
         }
     }
 }
@@ -79,6 +90,12 @@ impl fmt::Display for Refusal {
             Refusal::NotALeaf { code, kind } => {
                 write!(f, "{code} is not a leaf but {kind}; `tributary chart show` lists the leaves")
             }
+            Refusal::NoReason => f.write_str("say why with --reason: it is kept with the event"),
+            Refusal::WrongState { code, state, asked } => {
+                let (state, asked, instead) = (state.as_str(), asked.as_str(), state.ways_on());
+                write!(f, "{code} is {state}, so it cannot {asked}; it can {instead}")
+            }
+            Refusal::BadLimit { code, what } => write!(f, "{code}: {what}"),
         }
     }
 }
@@ -130,49 +147,6 @@ pub fn apply(tx: &mut Tx<'_>, file: &ChartFile) -> Result<Applied> {
         creation::refuse_other_shares(tx.conn(), master, &stored)?;
     }
     creation::carry_out(tx, &plan, &stored)
-}
-
-/// The life cycle of a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Decisions may move its money.
-    Open,
-    /// Decisions may not; what the bank has done is posted all the same.
-    Frozen,
-    /// At zero, and to stay there.
-    Closed,
-}
-
-impl State {
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Open => "open",
-            State::Frozen => "frozen",
-            State::Closed => "closed",
-        }
-    }
-}
-
-/// Freezes, opens or closes a leaf; `false` when it was in that state already.
-pub fn set_state(tx: &mut Tx<'_>, code: &str, state: State) -> Result<bool> {
-    let account = match store::find_sub_account(tx.conn(), code)? {
-        Some(found) if found.account.is_some() => ledger::account(tx.conn(), code)?,
-        Some(_) => {
-            return Err(Refusal::NotALeaf { code: code.to_owned(), kind: "a summary of leaves".to_owned() }.into());
-        }
-        None => {
-            // Masters, suspense and in-transit have accounts, but no life cycle of their own.
-            let account = ledger::account(tx.conn(), code)?;
-            let kind = format!("an account of kind {}", account.kind);
-            return Err(Refusal::NotALeaf { code: code.to_owned(), kind }.into());
-        }
-    };
-    if account.state == state.as_str() {
-        return Ok(false);
-    }
-    ledger::set_state(tx, code, state.as_str())?;
-    Ok(true)
 }
 
 /// The master that a statement means by its account number, in whichever way the bank writes it; see [`numbers::recognise`].

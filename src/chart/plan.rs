@@ -1,7 +1,11 @@
 //! What a chart asks for against what is there: new things, new names, contradictions. Pure.
 
-use super::file::{Bank, Chart, Entity, Label, Leaf, Market, Master, Product};
+use super::file::{Bank, Chart, Entity, Label, Leaf, Market, Master, Product, ScheduleChange};
 use super::store::{MasterRow, Stored};
+use crate::calendars;
+use crate::ledger::{AccountKind, Terms};
+use chrono::NaiveTime;
+use std::collections::HashMap;
 
 /// What is to be done, in the order of doing it.
 #[derive(Debug, Default)]
@@ -20,6 +24,12 @@ pub struct Plan<'c> {
     pub leaves: Vec<&'c Leaf>,
     /// To be named otherwise.
     pub relabels: Vec<Relabel>,
+    /// Leaves that are there already, with the limits that they get.
+    pub limits: Vec<(&'c str, Terms)>,
+    /// Limits of leaves that are to be made, where they have some.
+    pub new_limits: HashMap<&'c str, Terms>,
+    /// Masters that are there already, with the schedule that they had and that they get.
+    pub schedules: Vec<(&'c str, Schedule, Schedule)>,
     /// Masters that are there already; their opening shares, where the file has them, must be those that were posted.
     pub standing: Vec<&'c Master>,
 }
@@ -124,9 +134,21 @@ pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Strin
         };
         conflicts.master(row, master, stored);
         plan.relabel(Thing::Master, &master.code, (&row.name, &row.metadata), &master.label);
+        let (before, after) = (Schedule::of(row), Schedule::of(row).with(&master.schedule));
+        if before != after {
+            plan.schedules.push((&master.code, before, after));
+        }
         plan.standing.push(master);
     }
     for leaf in &chart.leaves {
+        let before = stored.terms.get(&leaf.code).copied();
+        let standing = before.unwrap_or_else(|| Terms::of_kind(AccountKind::Leaf));
+        match limits_of(leaf, standing, chart, stored) {
+            Err(what) => conflicts.0.push(format!("[[sub_account]] \"{}\", {what}", leaf.code)),
+            Ok(terms) if terms == standing => {}
+            Ok(terms) if before.is_some() => plan.limits.push((&leaf.code, terms)),
+            Ok(terms) => drop(plan.new_limits.insert(&leaf.code, terms)),
+        }
         let Some(row) = stored.sub_accounts.get(&leaf.code) else {
             plan.leaves.push(leaf);
             continue;
@@ -137,6 +159,57 @@ pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Strin
         plan.relabel(Thing::SubAccount, &leaf.code, (&row.name, &row.metadata), &leaf.label);
     }
     if conflicts.0.is_empty() { Ok(plan) } else { Err(conflicts.0) }
+}
+
+/// The terms that a leaf's limits make of those that stand.
+fn limits_of(leaf: &Leaf, standing: Terms, chart: &Chart, stored: &Stored) -> Result<Terms, String> {
+    if leaf.limits.is_empty() {
+        return Ok(standing);
+    }
+    let new = chart.masters.iter().find(|m| m.code == leaf.master).map(|m| (m.currency, m.time_zone.as_str()));
+    let there = stored.masters.get(&leaf.master).and_then(|m| Some((m.money().ok()?, m.time_zone.as_str())));
+    let Some((currency, time_zone)) = there.or(new) else {
+        return Err("master: it is not there".to_owned());
+    };
+    let terms = leaf.limits.applied_to(standing, currency, time_zone)?;
+    terms.problem(currency).map_or(Ok(terms), Err)
+}
+
+/// A master's business days, and until when its messages are to be here, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Schedule {
+    /// Code of the calendar.
+    pub calendar: String,
+    /// `09:00`
+    pub statement_by: Option<String>,
+    /// `18:00`
+    pub report_by: Option<String>,
+}
+
+impl Schedule {
+    /// That of a master.
+    pub fn of(row: &MasterRow) -> Schedule {
+        let (calendar, statement_by) = (row.calendar.clone(), row.statement_by.clone());
+        Schedule { calendar, statement_by, report_by: row.report_by.clone() }
+    }
+
+    /// That of a new master.
+    pub fn new() -> Schedule {
+        Schedule { calendar: calendars::WEEKDAYS.to_owned(), statement_by: None, report_by: None }
+    }
+
+    /// What a file makes of it.
+    pub fn with(self, change: &ScheduleChange) -> Schedule {
+        let time = |asked: Option<Option<NaiveTime>>, stays: Option<String>| match asked {
+            None => stays,
+            Some(time) => time.map(|t| t.format("%H:%M").to_string()),
+        };
+        Schedule {
+            calendar: change.calendar.clone().unwrap_or(self.calendar),
+            statement_by: time(change.statement_by, self.statement_by),
+            report_by: time(change.report_by, self.report_by),
+        }
+    }
 }
 
 impl Plan<'_> {

@@ -6,11 +6,14 @@
 use super::HOUSE;
 use super::file::{
     Bank, BankTable, Chart, ChartFile, Entity, EntityTable, Label, Leaf, Market, MarketTable, Master, MasterTable,
-    Metadata, NumbersTable, Product, ProductTable, ShareTable, SubAccountTable,
+    Metadata, NumbersTable, Product, ProductTable, ScheduleChange, ShareTable, SubAccountTable,
 };
+use super::lifecycle::LimitChange;
 use super::numbers::{self, Scheme};
+use crate::calendars::Calendar;
+use crate::ledger::Terms;
 use crate::money::{Currency, Minor};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -29,6 +32,8 @@ pub struct Known {
     pub masters: BTreeMap<String, KnownMaster>,
     /// Paths of leaves and house leaves.
     pub leaves: BTreeSet<String>,
+    /// Codes of declared calendars.
+    pub calendars: BTreeSet<String>,
 }
 
 /// What must differ between two masters.
@@ -179,6 +184,7 @@ impl Reader {
         if cut_over_on.is_none() {
             self.wrong(&at, "cut_over_on", format!("\"{}\" is not a date: write it like 2026-07-01", t.cut_over_on));
         }
+        let schedule = self.schedule(&at, t);
         let range = self.range(&at, &t.numbers);
         let currency = t.currency.parse::<Currency>().map_err(|e| self.wrong(&at, "currency", e)).ok();
         let known = KnownMaster { account: (account.clone(), t.currency.clone()), range: range.clone() };
@@ -210,7 +216,64 @@ impl Reader {
             prefix,
             shares,
             unplaced: unplaced?,
+            schedule,
         })
+    }
+
+    fn schedule(&mut self, at: &Place, t: &MasterTable) -> ScheduleChange {
+        if let Some(code) = &t.calendar
+            && Calendar::built_in(code).is_none()
+            && !self.known.calendars.contains(code)
+        {
+            let what =
+                format!("there is no calendar \"{code}\"; add [[calendar]] with that code, or use target or weekdays");
+            self.wrong(at, "calendar", what);
+        }
+        let mut time = |field: &'static str, text: &Option<String>| match text.as_deref() {
+            None => None,
+            Some("none") => Some(None),
+            Some(text) => {
+                // Seconds are nobody's promise, and `9:00` is an easy slip.
+                let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
+                if time.is_none() {
+                    self.wrong(at, field, format!("\"{text}\" is not a time of day: write it like 09:00, or none"));
+                }
+                Some(time)
+            }
+        };
+        let (statement_by, report_by) = (time("statement_by", &t.statement_by), time("report_by", &t.report_by));
+        ScheduleChange { calendar: t.calendar.clone(), statement_by, report_by }
+    }
+
+    /// Limits that contradict each other are found when they meet those that stay.
+    fn limits(&mut self, at: &Place, t: &SubAccountTable) -> LimitChange {
+        let limit = |text: &Option<String>| text.clone().map(|t| (t != "none").then_some(t));
+        let expires_on = match t.expires_on.as_deref() {
+            None => None,
+            Some("none") => Some(None),
+            Some(text) => {
+                let found = day(text);
+                if found.is_none() {
+                    self.wrong(
+                        at,
+                        "expires_on",
+                        format!("\"{text}\" is not a date: write it like 2026-07-01, or none"),
+                    );
+                }
+                Some(found)
+            }
+        };
+        let (floor, ceiling, movement_limit) = (limit(&t.floor), limit(&t.ceiling), limit(&t.movement_limit));
+        let asked = LimitChange { floor, ceiling, movement_limit, expires_on };
+        let currency = self.known.masters.get(&t.master).and_then(|m| m.account.1.parse::<Currency>().ok());
+        if let Some(currency) = currency {
+            for (field, change) in asked.amounts() {
+                if let Err(what) = change.applied_to(Terms::default(), currency, "UTC") {
+                    self.wrong(at, field, what);
+                }
+            }
+        }
+        asked
     }
 
     fn share(&mut self, at: &Place, share: &ShareTable, currency: Currency) -> Option<(String, Minor)> {
@@ -234,6 +297,7 @@ impl Reader {
             self.reference(&at, "owner", owner, |k| k.entities.contains(owner), "entity");
         }
         self.known.leaves.insert(code.clone());
+        let limits = self.limits(&at, t);
         Leaf {
             code,
             master: t.master.clone(),
@@ -242,6 +306,7 @@ impl Reader {
             purpose: purpose.to_owned(),
             owner: t.owner.clone(),
             label: self.label(&at, t.name.as_deref(), t.metadata.as_ref()),
+            limits,
         }
     }
 

@@ -2,13 +2,15 @@
 
 use super::file::Label;
 use super::numbers::Scheme;
-use super::plan::Thing;
+use super::plan::{Schedule, Thing};
 use super::reading::{Known, KnownMaster};
+use crate::calendars;
 use crate::db::bulk::{self, Bulk, Cells};
 use crate::db::schema::{accounts, banks, books, entities, markets, masters, products, sub_accounts};
 use crate::db::{Conn, broken};
 use crate::error::{Error, Result};
-use chrono::NaiveDate;
+use crate::ledger::{self, Terms};
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
     Selectable, SelectableHelper,
@@ -85,6 +87,9 @@ pub struct MasterRow {
     pub in_transit: i64,
     pub line_count: i64,
     pub metadata: Option<String>,
+    pub calendar: String,
+    pub statement_by: Option<String>,
+    pub report_by: Option<String>,
 }
 
 impl MasterRow {
@@ -175,6 +180,8 @@ pub struct Leaf {
     pub virtual_number: Option<String>,
     /// `open`, `frozen`, `closed`.
     pub state: String,
+    /// From when on it takes no decision.
+    pub expires_at: Option<NaiveDateTime>,
 }
 
 /// All entities, by code.
@@ -244,6 +251,7 @@ pub fn leaves(conn: &mut Conn, master_id: &str) -> Result<Vec<Leaf>> {
         accounts::id,
         sub_accounts::virtual_number,
         accounts::state,
+        accounts::expires_at,
     ));
     rows.load(conn).map_err(broken)
 }
@@ -253,6 +261,11 @@ pub(super) fn bics(conn: &mut Conn) -> Result<HashMap<String, String>> {
     let rows: Vec<(String, Option<String>)> =
         banks::table.select((banks::id, banks::bic)).load(conn).map_err(broken)?;
     Ok(rows.into_iter().filter_map(|(id, bic)| bic.map(|b| (id, b))).collect())
+}
+
+/// The time zone of the master whose book this is.
+pub(super) fn time_zone_of_book(conn: &mut Conn, book: i64) -> Result<String> {
+    masters::table.filter(masters::book.eq(book)).select(masters::time_zone).first(conn).map_err(broken)
 }
 
 /// Currencies of books, by number.
@@ -270,6 +283,10 @@ pub struct Stored {
     pub(super) markets: HashMap<String, MarketRow>,
     pub(super) masters: BTreeMap<String, MasterRow>,
     pub(super) sub_accounts: HashMap<String, SubAccountRow>,
+    /// Terms of all accounts.
+    pub(super) terms: HashMap<String, Terms>,
+    /// Codes of declared calendars.
+    pub(super) calendars: Vec<String>,
 }
 
 /// Reads the whole chart.
@@ -281,6 +298,8 @@ pub(super) fn stored(conn: &mut Conn) -> Result<Stored> {
         markets: markets(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
         masters: masters(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
         sub_accounts: sub_accounts(conn)?.into_iter().map(|r| (r.code.clone(), r)).collect(),
+        terms: ledger::accounts(conn)?.into_iter().map(|a| (a.code.clone(), Terms::of(&a))).collect(),
+        calendars: calendars::calendars(conn)?.into_iter().map(|c| c.code).collect(),
     })
 }
 
@@ -298,6 +317,7 @@ impl Stored {
             markets: self.markets.keys().cloned().collect(),
             masters: self.masters.iter().map(|(code, m)| (code.clone(), known(m))).collect(),
             leaves: leaves.map(|s| s.code.clone()).collect(),
+            calendars: self.calendars.iter().cloned().collect(),
         }
     }
 
@@ -341,6 +361,16 @@ pub(super) fn insert_sub_accounts(conn: &mut Conn, rows: &[SubAccountRow]) -> Re
 pub(super) fn update_numbers_given(conn: &mut Conn, master_id: &str, given: i64) -> Result<()> {
     let master = masters::table.find(master_id);
     update(master).set(masters::numbers_given.eq(given)).execute(conn).map(drop).map_err(broken)
+}
+
+/// Gives a master other business days, and other times until when its messages are to be here.
+pub(super) fn update_schedule(conn: &mut Conn, code: &str, schedule: &Schedule) -> Result<()> {
+    let row = (
+        masters::calendar.eq(&schedule.calendar),
+        masters::statement_by.eq(&schedule.statement_by),
+        masters::report_by.eq(&schedule.report_by),
+    );
+    update(masters::table.filter(masters::code.eq(code))).set(row).execute(conn).map(drop).map_err(broken)
 }
 
 /// Gives a thing another name and other metadata.

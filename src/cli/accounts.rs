@@ -6,7 +6,7 @@ use crate::chart;
 use crate::error::{Error, Result};
 use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
 use crate::money::Minor;
-use crate::time::Instant;
+use crate::time::{Clock, Instant, SystemClock};
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn list(context: &Context, master: Option<&str>) -> Result<()> {
     let mut lines = table(&["account", "kind", "state", "currency", ">booked", ">held", ">available"]);
     for a in &accounts {
         let [booked, held, available] = balances(a).map(grouped);
-        lines.add_row([&a.code, &a.kind, &a.state, &a.currency, &booked, &held, &available]);
+        lines.add_row([&a.code, &a.kind, &state(a), &a.currency, &booked, &held, &available]);
     }
     say!("{lines}");
     Ok(())
@@ -109,8 +109,16 @@ fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
         "{}: {booked} {} booked, {held} held, {available} available; {}",
         account.code,
         account.currency,
-        account.state
+        state(&account)
     );
+    let limits =
+        [("floor", account.floor), ("ceiling", account.ceiling), ("limit per movement", account.movement_limit)];
+    let limits =
+        limits.iter().filter_map(|(what, minor)| Some(format!("{what} {}", grouped(text(&account, (*minor)?)))));
+    let limits: Vec<String> = limits.collect();
+    if !limits.is_empty() {
+        say!("{}", limits.join(", "));
+    }
     let mut lines = table(&[">entry", "booked", "valued", "what", ">amount", ">balance after"]);
     for (posting, entry) in &page {
         let natural = |amount| grouped(text(&account, account.kind().natural(amount)));
@@ -166,6 +174,11 @@ fn balance(context: &Context, code: &str, then: &Then) -> Result<()> {
     Ok(())
 }
 
+/// `open`, `frozen, expired`.
+fn state(a: &AccountRow) -> String {
+    if a.is_expired(SystemClock.now()) { format!("{}, expired", a.state) } else { a.state.clone() }
+}
+
 /// Booked, held and available on the account's normal side, as plain decimals.
 fn balances(a: &AccountRow) -> [String; 3] {
     [a.natural(), a.held, a.natural().saturating_sub(a.held)].map(|minor| text(a, minor))
@@ -180,6 +193,9 @@ fn account_json(a: &AccountRow) -> Value {
     json!({
         "account": a.code, "kind": a.kind, "state": a.state, "currency": a.currency,
         "booked": booked, "held": held, "available": available, "postings_count": a.postings,
+        "floor": a.floor.map(|m| text(a, m)), "ceiling": a.ceiling.map(|m| text(a, m)),
+        "movement_limit": a.movement_limit.map(|m| text(a, m)),
+        "expires_at": a.expires_at.map(|at| crate::time::rfc3339(crate::time::from_stored(at))),
     })
 }
 

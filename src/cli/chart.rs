@@ -2,12 +2,15 @@
 
 use super::table::table;
 use super::{Context, print_json};
-use crate::app::{self, TreasuryFile};
-use crate::chart::{self, Applied, BankRow, EntityRow, Leaf, MasterRow, State, SubAccountRow};
+use crate::app::{self, AppliedFile, TreasuryFile};
+use crate::chart::{self, Applied, BankRow, EntityRow, Leaf, MasterRow, Move, SubAccountRow};
 use crate::error::{Error, Result};
+use crate::time::{Clock, SystemClock, from_stored, last_day_before};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+pub(super) mod leaf;
 
 /// What to do with the chart.
 #[derive(Debug, clap::Subcommand)]
@@ -24,18 +27,15 @@ pub enum Chart {
         file: PathBuf,
     },
     /// Stop decisions on a leaf; what the bank has done is posted all the same
-    Freeze(One),
-    /// Let a frozen or closed leaf be used again
-    Open(One),
-    /// Close a leaf that is at zero
-    Close(One),
-}
-
-/// A leaf.
-#[derive(Debug, clap::Args)]
-pub struct One {
-    /// Its path, such as de-eur/tiktok/de/operating
-    leaf: String,
+    Freeze(leaf::One),
+    /// Let a frozen leaf be used again
+    Unfreeze(leaf::One),
+    /// Close a leaf that is at zero; what comes for it then waits in suspense
+    Close(leaf::One),
+    /// Let a closed leaf be used again
+    Reopen(leaf::One),
+    /// Change a leaf's floor, ceiling, limit per movement or last day; without any of them, show them
+    Limit(leaf::Limit),
 }
 
 /// Runs a subcommand.
@@ -43,9 +43,11 @@ pub fn run(context: &Context, command: &Chart) -> Result<()> {
     match command {
         Chart::Show { master } => show(context, master.as_deref()),
         Chart::Apply { file } => apply(context, file),
-        Chart::Freeze(one) => set_state(context, &one.leaf, State::Frozen),
-        Chart::Open(one) => set_state(context, &one.leaf, State::Open),
-        Chart::Close(one) => set_state(context, &one.leaf, State::Closed),
+        Chart::Freeze(one) => leaf::change_state(context, one, Move::Freeze),
+        Chart::Unfreeze(one) => leaf::change_state(context, one, Move::Unfreeze),
+        Chart::Close(one) => leaf::change_state(context, one, Move::Close),
+        Chart::Reopen(one) => leaf::change_state(context, one, Move::Reopen),
+        Chart::Limit(asked) => leaf::limit(context, asked),
     }
 }
 
@@ -60,18 +62,25 @@ fn apply(context: &Context, path: &Path) -> Result<()> {
         shown["nothing_new"] = json!(applied.nothing_new());
         return print_json(&shown);
     }
-    print_applied(&applied.chart, applied.rules);
+    print_applied(&applied);
     Ok(())
 }
 
-fn print_applied(applied: &Applied, rules: usize) {
-    if rules > 0 {
-        say!("new versions of rules: {rules}");
-    }
-    if applied.nothing_new() && rules == 0 {
+fn print_applied(applied: &AppliedFile) {
+    if applied.nothing_new() {
         say!("nothing new: the chart has all of it already");
         return;
     }
+    if applied.rules > 0 {
+        say!("new versions of rules: {}", applied.rules);
+    }
+    if !applied.calendars.is_empty() {
+        say!("calendars: {}", applied.calendars.join(", "));
+    }
+    print_chart(&applied.chart);
+}
+
+fn print_chart(applied: &Applied) {
     for (what, codes) in [
         ("entities", &applied.entities),
         ("banks", &applied.banks),
@@ -91,18 +100,6 @@ fn print_applied(applied: &Applied, rules: usize) {
         }
         say!("{lines}");
     }
-}
-
-fn set_state(context: &Context, leaf: &str, state: State) -> Result<()> {
-    let db = context.open_to_write(&context.url()?)?;
-    let code = leaf.to_owned();
-    let changed = db.write("chart.set_state", &context.who, move |tx| chart::set_state(tx, &code, state))?;
-    if context.json {
-        return print_json(&json!({ "leaf": leaf, "state": state.as_str(), "changed": changed }));
-    }
-    let already = if changed { "" } else { " already" };
-    say!("{leaf} is {}{already}", state.as_str());
-    Ok(())
 }
 
 /// What `chart show` shows.
@@ -179,7 +176,7 @@ impl Shown {
                     s.name.clone(),
                     s.virtual_number.clone().unwrap_or_default(),
                     leaf.map_or_else(String::new, |l| l.owner.clone()),
-                    leaf.map_or_else(String::new, |l| l.state.clone()),
+                    leaf.map_or_else(String::new, |l| state_of(l, &m.time_zone)),
                 ]);
             }
             say!("{lines}");
@@ -197,10 +194,12 @@ impl Shown {
         let metadata = |m: &Option<String>| m.as_deref().and_then(|m| serde_json::from_str::<Value>(m).ok());
         let entity = |e: &EntityRow| json!({ "code": e.code, "name": e.name, "country": e.country, "metadata": metadata(&e.metadata) });
         let bank = |b: &BankRow| json!({ "code": b.code, "name": b.name, "bic": b.bic, "country": b.country, "metadata": metadata(&b.metadata) });
-        let leaf = |l: &Leaf| {
+        let leaf = |l: &Leaf, zone: &str| {
+            let end = l.expires_at.map(from_stored);
             json!({
                 "code": l.code, "name": l.name, "kind": l.kind, "product": l.product, "market": l.market, "owner": l.owner,
-                "virtual_number": l.virtual_number, "state": l.state,
+                "virtual_number": l.virtual_number, "state": l.state, "expires_on": end.map(|end| last_day_before(end, zone)),
+                "expired": end.is_some_and(|end| end <= SystemClock.now()),
             })
         };
         let master = |(m, leaves): &(MasterRow, Vec<Leaf>)| {
@@ -208,8 +207,9 @@ impl Shown {
             json!({
                 "code": m.code, "name": m.name, "bank": banks.get(m.bank.as_str()), "entity": entities.get(m.entity.as_str()),
                 "currency": m.currency, "account": m.account_number, "time_zone": m.time_zone, "cut_over_on": m.cut_over_on,
+                "calendar": m.calendar, "statement_by": m.statement_by, "report_by": m.report_by,
                 "opening": opening, "numbers": { "scheme": m.number_scheme, "prefix": m.number_prefix, "given": m.numbers_given },
-                "metadata": metadata(&m.metadata), "sub_accounts": leaves.iter().map(leaf).collect::<Vec<_>>(),
+                "metadata": metadata(&m.metadata), "sub_accounts": leaves.iter().map(|l| leaf(l, &m.time_zone)).collect::<Vec<_>>(),
             })
         };
         json!({
@@ -218,4 +218,11 @@ impl Shown {
             "masters": self.masters.iter().map(master).collect::<Vec<_>>(),
         })
     }
+}
+
+/// `open`, `frozen, expired on 2026-03-31`.
+fn state_of(leaf: &Leaf, time_zone: &str) -> String {
+    let Some(end) = leaf.expires_at.map(from_stored) else { return leaf.state.clone() };
+    let word = if end <= SystemClock.now() { "expired on" } else { "until" };
+    format!("{}, {word} {}", leaf.state, last_day_before(end, time_zone))
 }

@@ -22,6 +22,7 @@ macro_rules! say {
 
 mod accounts;
 mod bench;
+mod calendar;
 mod chart;
 mod check;
 mod demo;
@@ -59,6 +60,9 @@ enum Command {
     /// Entities, banks, masters and their virtual accounts
     #[command(subcommand)]
     Chart(chart::Chart),
+    /// Business days: on which days a bank works
+    #[command(subcommand)]
+    Calendar(calendar::Calendar),
     /// Ledger accounts and their postings
     Accounts(accounts::Accounts),
     /// What each product has, and how each master stands against its bank
@@ -155,6 +159,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Demo(demo) => demo::run(context, demo),
         Command::Chart(chart) => chart::run(context, chart),
+        Command::Calendar(calendar) => calendar::run(context, calendar),
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),
         Command::Statement(statement) => statement::run(context, statement),

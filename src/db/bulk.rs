@@ -9,7 +9,7 @@ use crate::error::Result;
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use diesel::pg::{CopyFormat, CopyTarget, PgConnection};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Date, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Date, Nullable, Text, Timestamp};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{ExecuteCopyFromDsl, QueryResult, RunQueryDsl, Table, copy_from};
 use std::io::Write;
@@ -69,6 +69,8 @@ pub trait Cells<'b> {
     fn maybe_day(&mut self, value: Option<&'b Day>) -> QueryResult<()>;
     /// An instant.
     fn moment(&mut self, value: &'b Moment) -> QueryResult<()>;
+    /// An instant or NULL.
+    fn maybe_moment(&mut self, value: Option<&'b Moment>) -> QueryResult<()>;
 }
 
 /// A row of one table.
@@ -235,6 +237,10 @@ impl<'b> Cells<'b> for LiteCells<'_, 'b> {
     fn moment(&mut self, value: &'b Moment) -> QueryResult<()> {
         self.text(&value.text)
     }
+
+    fn maybe_moment(&mut self, value: Option<&'b Moment>) -> QueryResult<()> {
+        self.maybe_text(value.map(|m| m.text.as_str()))
+    }
 }
 
 /// Bytes of `COPY` data sent at a time.
@@ -334,6 +340,13 @@ impl<'b> Cells<'b> for PgCells {
         let micros = (value.at - pg_epoch().and_time(chrono::NaiveTime::MIN)).num_microseconds().unwrap_or(i64::MAX);
         self.cell(&micros.to_be_bytes())
     }
+
+    fn maybe_moment(&mut self, value: Option<&'b Moment>) -> QueryResult<()> {
+        match value {
+            Some(value) => self.moment(value),
+            None => self.null(),
+        }
+    }
 }
 
 /// One column of several rows, for `unnest`.
@@ -343,7 +356,7 @@ enum Column {
     Texts(Vec<Option<String>>),
     Blobs(Vec<Vec<u8>>),
     Days(Vec<Option<NaiveDate>>),
-    Moments(Vec<NaiveDateTime>),
+    Moments(Vec<Option<NaiveDateTime>>),
 }
 
 /// Rows turned into columns.
@@ -415,7 +428,11 @@ impl<'b> Cells<'b> for Columns {
     }
 
     fn moment(&mut self, value: &'b Moment) -> QueryResult<()> {
-        put!(self, Moments, value.at)
+        put!(self, Moments, Some(value.at))
+    }
+
+    fn maybe_moment(&mut self, value: Option<&'b Moment>) -> QueryResult<()> {
+        put!(self, Moments, value.map(|m| m.at))
     }
 }
 
@@ -459,7 +476,7 @@ impl<R: Bulk> QueryFragment<diesel::pg::Pg> for Unnest<R> {
                 Column::Blobs(v) => out.push_bind_param::<Array<Binary>, Vec<Vec<u8>>>(v)?,
                 Column::Days(v) => out.push_bind_param::<Array<Nullable<Date>>, Vec<Option<NaiveDate>>>(v)?,
                 Column::Moments(v) => {
-                    out.push_bind_param::<Array<diesel::sql_types::Timestamp>, Vec<NaiveDateTime>>(v)?
+                    out.push_bind_param::<Array<Nullable<Timestamp>>, Vec<Option<NaiveDateTime>>>(v)?
                 }
             }
         }

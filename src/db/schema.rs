@@ -47,6 +47,9 @@ diesel::table! {
         kind -> Text,
         floor -> Nullable<BigInt>,
         state -> Text,
+        ceiling -> Nullable<BigInt>,
+        movement_limit -> Nullable<BigInt>,
+        expires_at -> Nullable<Timestamp>,
     }
 }
 
@@ -184,6 +187,9 @@ diesel::table! {
         in_transit -> BigInt,
         line_count -> BigInt,
         metadata -> Nullable<Text>,
+        calendar -> Text,
+        statement_by -> Nullable<Text>,
+        report_by -> Nullable<Text>,
     }
 }
 
@@ -443,6 +449,47 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    settings (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    calendars (code) {
+        code -> Text,
+        name -> Text,
+        weekend -> Text,
+    }
+}
+
+diesel::table! {
+    calendar_holidays (calendar, day) {
+        calendar -> Text,
+        day -> Date,
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    rate_sources (code) {
+        code -> Text,
+        base -> Text,
+    }
+}
+
+diesel::table! {
+    rates (source, currency, day, version) {
+        source -> Text,
+        currency -> Text,
+        day -> Date,
+        version -> BigInt,
+        rate -> Text,
+        recorded_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -473,4 +520,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     expectations,
     settlements,
     settlement_lines,
+    settings,
+    calendars,
+    calendar_holidays,
+    rate_sources,
+    rates,
 );

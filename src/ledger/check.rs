@@ -5,6 +5,7 @@
 //! a posting, entry, hold, balance, total, event or seal by SQL is named here.
 
 use super::store::{self, AccountRow, DaySums, EntryView, EventRow, SealRow};
+use super::{AccountKind, Terms, terms};
 use crate::db::seal::{Encoding, Hash, Peaks, SealContent, root};
 use crate::db::{Conn, Db, event_leaf};
 use crate::error::Result;
@@ -75,9 +76,25 @@ struct Sums {
     postings: i64,
 }
 
+/// Where an account stands, on its normal side.
+#[derive(Debug, Clone, Copy)]
+struct Had {
+    booked: i64,
+    available: i64,
+}
+
+impl Had {
+    fn of(kind: AccountKind, sums: &Sums) -> Had {
+        let booked = kind.natural(sums.debits - sums.credits);
+        Had { booked, available: booked - sums.held }
+    }
+}
+
 /// The journal folded up to a seal.
 struct Fold {
     accounts: HashMap<i64, AccountRow>,
+    /// Their numbers by code.
+    codes: HashMap<String, i64>,
     sums: HashMap<i64, Sums>,
     holds: HashMap<String, i64>,
     days: HashMap<(i64, NaiveDate, NaiveDate), DaySums>,
@@ -87,6 +104,9 @@ struct Fold {
     reversed: HashSet<i64>,
     /// The newest state of an account that an event tells of, by code.
     states: HashMap<String, String>,
+    /// The terms of an account whose terms changed, by code: all that were in force at some moment of the seal at hand, the
+    /// newest last.
+    terms: HashMap<String, Vec<Terms>>,
     seal: i64,
     entry: i64,
     event: i64,
@@ -101,6 +121,7 @@ impl Fold {
     fn new(accounts: Vec<AccountRow>) -> Fold {
         let mut fold = Fold {
             accounts: HashMap::new(),
+            codes: HashMap::new(),
             sums: HashMap::new(),
             holds: HashMap::new(),
             days: HashMap::new(),
@@ -109,6 +130,7 @@ impl Fold {
             hold_moves: 0,
             reversed: HashSet::new(),
             states: HashMap::new(),
+            terms: HashMap::new(),
             seal: 0,
             entry: 0,
             event: 0,
@@ -123,6 +145,7 @@ impl Fold {
     }
 
     fn add_accounts(&mut self, accounts: Vec<AccountRow>) {
+        self.codes.extend(accounts.iter().map(|a| (a.code.clone(), a.id)));
         self.accounts.extend(accounts.into_iter().map(|a| (a.id, a)));
     }
 
@@ -176,6 +199,9 @@ impl Fold {
         if self.recorded_at.is_some_and(|before| row.recorded_at <= before) {
             self.wrong("I11", format!("seal {number} is recorded before the seal before it"));
         }
+        // Events first: a group may hold both a change of terms and decisions under the old or the new ones.
+        let mut of_events = Vec::new();
+        self.fold_events(conn, row, &mut of_events)?;
         let mut leaves = Vec::new();
         let mut first = row.first_entry;
         while first <= row.last_entry && self.violations.len() < MANY {
@@ -183,7 +209,10 @@ impl Fold {
             self.fold_entries(conn, row, (first, last), &mut leaves)?;
             first = last.saturating_add(1);
         }
-        self.fold_events(conn, row, &mut leaves)?;
+        leaves.append(&mut of_events);
+        for terms in self.terms.values_mut() {
+            terms.drain(..terms.len().saturating_sub(1));
+        }
         let content = SealContent {
             number,
             recorded_at: from_stored(row.recorded_at),
@@ -245,7 +274,7 @@ impl Fold {
     fn fold_entry(&mut self, entry: &EntryView, recorded_on: NaiveDate) {
         let number = entry.number;
         let mut books: Vec<(i64, i128)> = Vec::with_capacity(1);
-        let mut had: Vec<(i64, i64)> = Vec::with_capacity(2);
+        let mut had: Vec<(i64, Had)> = Vec::with_capacity(2);
         let legs = entry.postings.iter().zip(0..).all(|(p, leg)| p.leg == leg);
         if !legs || !entry.holds.iter().zip(0..).all(|(h, leg)| h.leg == leg) {
             // The seal covers the order of postings and holds, which their legs give.
@@ -263,7 +292,7 @@ impl Fold {
             }
             let sums = self.sums.entry(p.account).or_default();
             if !had.iter().any(|(a, _)| *a == p.account) {
-                had.push((p.account, kind.natural(sums.debits - sums.credits) - sums.held));
+                had.push((p.account, Had::of(kind, sums)));
             }
             if p.amount >= 0 {
                 sums.debits = sums.debits.saturating_add(p.amount)
@@ -293,20 +322,20 @@ impl Fold {
         }
         self.fold_holds(entry, &mut had);
         if entry.basis == "decision" {
-            self.check_floors(entry, &had);
+            self.check_limits(entry, &had);
         }
         if entry.reverses.is_some_and(|target| !self.reversed.insert(target)) {
             self.wrong("I2", format!("entry {number} reverses an entry that was reversed before"));
         }
     }
 
-    fn fold_holds(&mut self, entry: &EntryView, had: &mut Vec<(i64, i64)>) {
+    fn fold_holds(&mut self, entry: &EntryView, had: &mut Vec<(i64, Had)>) {
         for h in &entry.holds {
             let change = if h.kind == "placed" { h.amount } else { -h.amount };
-            let kind = self.accounts.get(&h.account).map_or(super::AccountKind::Leaf, AccountRow::kind);
+            let kind = self.accounts.get(&h.account).map_or(AccountKind::Leaf, AccountRow::kind);
             let sums = self.sums.entry(h.account).or_default();
             if !had.iter().any(|(a, _)| *a == h.account) {
-                had.push((h.account, kind.natural(sums.debits - sums.credits) - sums.held));
+                had.push((h.account, Had::of(kind, sums)));
             }
             sums.held = sums.held.saturating_add(change);
             let held = sums.held;
@@ -328,18 +357,25 @@ impl Fold {
         }
     }
 
-    /// I4, as the engine decided it then: floors do not change silently, since a change of one is an event.
-    fn check_floors(&mut self, entry: &EntryView, had: &[(i64, i64)]) {
+    /// I4, as the engine decided it then, under any of the terms that were in force in its seal.
+    fn check_limits(&mut self, entry: &EntryView, had: &[(i64, Had)]) {
+        let mut wrong = Vec::new();
         for (id, had) in had {
             let Some(account) = self.accounts.get(id) else { continue };
-            let Some(floor) = account.floor else { continue };
-            let sums = self.sums.get(id).copied().unwrap_or_default();
-            let has = account.kind().natural(sums.debits - sums.credits) - sums.held;
-            if has < *had && has < floor {
-                let what =
-                    format!("decision {} took {} to {has}, below its floor of {floor}", entry.number, account.code);
-                self.wrong("I4", what);
+            let of_kind = [Terms::of_kind(account.kind())];
+            let terms = self.terms.get(&account.code).map_or(&of_kind[..], Vec::as_slice);
+            let has = Had::of(account.kind(), &self.sums.get(id).copied().unwrap_or_default());
+            let below = |t: &Terms| t.floor.is_some_and(|floor| has.available < floor);
+            let above = |t: &Terms| t.ceiling.is_some_and(|ceiling| has.booked > ceiling);
+            if has.available < had.available && terms.iter().all(below) {
+                wrong.push(format!("took {} to {}, below its floor", account.code, has.available));
             }
+            if has.booked > had.booked && terms.iter().all(above) {
+                wrong.push(format!("took {} to {}, above its ceiling", account.code, has.booked));
+            }
+        }
+        for what in wrong {
+            self.wrong("I4", format!("decision {} {what}", entry.number));
         }
     }
 
@@ -360,6 +396,9 @@ impl Fold {
                 if e.kind == "account.state" {
                     self.states.insert(e.subject.clone(), state_in(e.after.as_deref()));
                 }
+                if e.kind == terms::EVENT {
+                    self.fold_terms(&e);
+                }
                 leaves.push(event_leaf(
                     e.number,
                     &e.actor,
@@ -373,6 +412,17 @@ impl Fold {
             expected = last.saturating_add(1);
         }
         Ok(())
+    }
+
+    fn fold_terms(&mut self, e: &EventRow) {
+        let Some(account) = self.codes.get(&e.subject).and_then(|id| self.accounts.get(id)) else {
+            return self.wrong("I10", format!("event {} gives terms to {}, which is not there", e.number, e.subject));
+        };
+        let json =
+            |text: &Option<String>| text.as_deref().and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let after = Terms::from_json(&json(&e.after), account);
+        let of_kind = Terms::of_kind(account.kind());
+        self.terms.entry(e.subject.clone()).or_insert_with(|| vec![of_kind]).push(after);
     }
 
     /// Compares everything that moves with the fold; `conn` is a snapshot at which the fold is complete.
@@ -424,8 +474,10 @@ impl Fold {
         if account.state != state {
             self.wrong("I10", format!("{code} is {}, but by its events it is {state}", account.state));
         }
-        if account.floor != account.kind().floor() {
-            self.wrong("I4", format!("{code} has a floor of {:?}, which is not that of its kind", account.floor));
+        let of_kind = Terms::of_kind(account.kind());
+        let terms = self.terms.get(code).and_then(|t| t.last()).copied().unwrap_or(of_kind);
+        if Terms::of(account) != terms {
+            self.wrong("I4", format!("{code} has the terms {:?}, but by its events {terms:?}", Terms::of(account)));
         }
         let exponent = account.currency.parse().map(|c: crate::money::Currency| i64::from(c.exponent()));
         if exponent.as_ref().ok() != Some(&account.exponent) {

@@ -32,6 +32,8 @@ pub enum Refusal {
     AccountClosed { account: String },
     /// A decision on a frozen account.
     AccountFrozen { account: String },
+    /// A decision on an account whose time is over.
+    AccountExpired { account: String },
     /// A decision that would move a real bank account: only the bank does.
     MovesMaster { account: String },
     /// A decision on suspense that is not the placing of a line or of an opening.
@@ -40,12 +42,18 @@ pub enum Refusal {
     HoldExists { hold: String },
     /// No such hold on that account, or less left in it.
     HoldExceeded { hold: String, left: i64 },
+    /// A decision moves or reserves more than the account lets one decision.
+    OverMovementLimit { account: String, limit: String, asked: String },
     /// I4: a decision would take an account below its floor.
     InsufficientFunds { account: String, available: String, needed: String },
+    /// I4: a decision would take an account above its ceiling.
+    AboveCeiling { account: String, ceiling: String, room: String, asked: String },
     /// A balance or the lifetime turnover would not fit 64 bits.
     Overflow { account: String },
     /// Only an account at zero can be closed.
     NotAtZero { account: String, balance: String },
+    /// Limits that no balance could keep to.
+    LimitsContradict { account: String, what: String },
 }
 
 impl crate::error::Refusal for Refusal {
@@ -61,13 +69,17 @@ impl crate::error::Refusal for Refusal {
             Refusal::ReversesHolds { .. } => "reverses_holds",
             Refusal::AccountClosed { .. } => "account_closed",
             Refusal::AccountFrozen { .. } => "account_frozen",
+            Refusal::AccountExpired { .. } => "account_expired",
             Refusal::MovesMaster { .. } => "moves_master",
             Refusal::MovesSuspense { .. } => "moves_suspense",
             Refusal::HoldExists { .. } => "hold_exists",
             Refusal::HoldExceeded { .. } => "hold_exceeded",
+            Refusal::OverMovementLimit { .. } => "over_movement_limit",
             Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::AboveCeiling { .. } => "above_ceiling",
             Refusal::Overflow { .. } => "overflow",
             Refusal::NotAtZero { .. } => "not_at_zero",
+            Refusal::LimitsContradict { .. } => "limits_contradict",
         }
     }
 }
@@ -93,7 +105,12 @@ impl fmt::Display for Refusal {
                 write!(f, "entry {entry} moves holds; release or place them instead of reversing it")
             }
             Refusal::AccountClosed { account } => write!(f, "{account} is closed"),
-            Refusal::AccountFrozen { account } => write!(f, "{account} is frozen; a treasurer must open it first"),
+            Refusal::AccountFrozen { account } => {
+                write!(f, "{account} is frozen; `tributary chart unfreeze` lets it be used again")
+            }
+            Refusal::AccountExpired { account } => {
+                write!(f, "{account} has expired; `tributary chart limit {account} --expires DATE` gives it more time")
+            }
             Refusal::MovesMaster { account } => {
                 write!(
                     f,
@@ -105,6 +122,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::HoldExists { hold } => write!(f, "the hold {hold} is there already"),
             Refusal::HoldExceeded { hold, left } => write!(f, "the hold {hold} has only {left} minor units left"),
+            Refusal::OverMovementLimit { account, limit, asked } => {
+                write!(f, "{account} lets one decision move {limit} at most, and {asked} is asked for")
+            }
+            Refusal::AboveCeiling { account, ceiling, room, asked } => {
+                write!(f, "I4: {account} has room for {room} below its ceiling of {ceiling}, and {asked} is to come")
+            }
             Refusal::InsufficientFunds { account, available, needed } => {
                 write!(f, "I4: {account} has {available} available and {needed} is needed")
             }
@@ -114,6 +137,7 @@ impl fmt::Display for Refusal {
             Refusal::NotAtZero { account, balance } => {
                 write!(f, "{account} holds {balance}; only an account at zero, without holds, can be closed")
             }
+            Refusal::LimitsContradict { account, what } => write!(f, "{account}: {what}"),
         }
     }
 }
@@ -136,6 +160,12 @@ pub struct Account {
     pub kind: AccountKind,
     /// Below which no decision takes it.
     pub floor: Option<i64>,
+    /// Above which no decision takes it.
+    pub ceiling: Option<i64>,
+    /// What one decision moves at most.
+    pub movement_limit: Option<i64>,
+    /// Its time is over: no decision touches it.
+    pub expired: bool,
     /// Frozen: no decision touches it.
     pub frozen: bool,
     /// Closed.
@@ -267,7 +297,9 @@ impl State {
             held_after.push(after.held);
         }
         if entry.basis == Basis::Decision {
+            self.check_movement_limits(entry, &moved)?;
             self.check_floors(&moved)?;
+            self.check_ceilings(&moved)?;
         }
         self.apply(entry, moved, holds);
         Ok(Decided { number, actor, entry, balances_after, held_after })
@@ -323,6 +355,9 @@ impl State {
             }
             if account.frozen {
                 return Err(Refusal::AccountFrozen { account: account.code.clone() });
+            }
+            if account.expired {
+                return Err(Refusal::AccountExpired { account: account.code.clone() });
             }
             if account.kind == AccountKind::Master {
                 return Err(Refusal::MovesMaster { account: account.code.clone() });
@@ -391,6 +426,46 @@ impl State {
                     account: account.code.clone(),
                     available: text(had.saturating_sub(floor)),
                     needed: text(had.saturating_sub(has)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// I4: what adds to an account must leave it at its ceiling or below. What takes from it may leave it above.
+    fn check_ceilings(&self, moved: &[(usize, Balance)]) -> Result<(), Refusal> {
+        for (place, after) in moved {
+            let Some(account) = self.accounts.get(*place) else { continue };
+            let Some(ceiling) = account.ceiling else { continue };
+            let natural = |balance: Balance| account.kind.natural(balance.booked());
+            let (had, has) = (natural(account.balance), natural(*after));
+            if has > had && has > ceiling {
+                let text = |minor: i64| crate::money::Minor(minor).to_text_with(account.exponent);
+                return Err(Refusal::AboveCeiling {
+                    account: account.code.clone(),
+                    ceiling: text(ceiling),
+                    room: text(ceiling.saturating_sub(had).max(0)),
+                    asked: text(has.saturating_sub(had)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a decision moves on an account, either way, and each hold that it places.
+    fn check_movement_limits(&self, entry: &NewEntry, moved: &[(usize, Balance)]) -> Result<(), Refusal> {
+        for (place, after) in moved {
+            let Some(account) = self.accounts.get(*place) else { continue };
+            let Some(limit) = account.movement_limit else { continue };
+            let net = i128::from(after.booked()).saturating_sub(i128::from(account.balance.booked()));
+            let placed = entry.holds.iter().filter(|h| h.kind.adds() && h.account.0 == account.id);
+            let largest = placed.map(|h| i128::from(h.amount)).max().unwrap_or(0).max(net.abs());
+            if largest > i128::from(limit) {
+                let text = |minor: i64| crate::money::Minor(minor).to_text_with(account.exponent);
+                return Err(Refusal::OverMovementLimit {
+                    account: account.code.clone(),
+                    limit: text(limit),
+                    asked: text(i64::try_from(largest).unwrap_or(i64::MAX)),
                 });
             }
         }

@@ -16,12 +16,14 @@ use std::sync::Arc;
 pub mod check;
 pub mod engine;
 mod store;
+mod terms;
 
 pub use engine::Refusal;
 pub use store::{
     AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_of,
     all_held_at, as_known, as_of, as_of_and_known, entries, entry, entry_at, entry_by_cause, statement,
 };
+pub use terms::{Terms, set_terms};
 
 /// A ledger account, by its number in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -246,7 +248,8 @@ pub(crate) struct Item<'a> {
 
 fn post_items(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<Vec<Result<Posted>>> {
     let known = store::known_causes(tx.conn(), items)?;
-    let mut state = store::load(tx.conn(), items, &known)?;
+    let now = tx.now();
+    let mut state = store::load(tx.conn(), items, &known, now)?;
     let first = tx.entry_numbers(0)?.start;
     let mut decided: Vec<engine::Decided<'_>> = Vec::with_capacity(items.len());
     let mut answers = Vec::with_capacity(items.len());
@@ -339,13 +342,48 @@ pub struct NewAccount<'a> {
     pub kind: AccountKind,
 }
 
-/// Opens an account with a zero balance. Leaves and house leaves have a floor of zero.
+/// Opens an account with a zero balance and the terms of its kind.
 pub fn open_account(tx: &mut Tx<'_>, new: &NewAccount<'_>) -> Result<AccountId> {
-    store::insert_account(tx, new, new.kind.floor())
+    let mut openings = Openings::begin(tx)?;
+    let account = openings.add(tx, new, None);
+    openings.write(tx)?;
+    Ok(account)
 }
 
-/// Opens, freezes or closes an account. Only an account at zero, without holds, can be closed.
-pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str) -> Result<()> {
+/// Accounts to be opened with zero balances: they have their numbers at once and are written in one go. Whoever adds some writes
+/// them before anything refers to them.
+#[derive(Debug)]
+pub struct Openings {
+    next: i64,
+    rows: Vec<store::NewAccountRow>,
+}
+
+impl Openings {
+    /// None yet.
+    pub fn begin(tx: &mut Tx<'_>) -> Result<Openings> {
+        Ok(Openings { next: store::newest_account(tx.conn())? + 1, rows: Vec::new() })
+    }
+
+    /// One more, with the terms of its kind unless it has its own.
+    pub fn add(&mut self, tx: &mut Tx<'_>, new: &NewAccount<'_>, terms: Option<Terms>) -> AccountId {
+        let of_kind = Terms::of_kind(new.kind);
+        let terms = terms.unwrap_or(of_kind);
+        self.rows.push(store::NewAccountRow::new(self.next, new, &terms));
+        if terms != of_kind {
+            terms::tell(tx, new.code, (&of_kind, &terms), i64::from(new.currency.exponent()), "declared with the leaf");
+        }
+        self.next += 1;
+        AccountId(self.next - 1)
+    }
+
+    /// Writes those that were added since the last time.
+    pub fn write(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        store::insert_accounts(tx, &std::mem::take(&mut self.rows))
+    }
+}
+
+/// Opens, freezes or closes an account, for a reason. Only an account at zero, without holds, can be closed.
+pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str, reason: &str) -> Result<()> {
     let account = store::account(tx.conn(), code)?;
     if state == "closed" && (account.booked() != 0 || account.held != 0) {
         let balance = crate::money::Minor(account.natural()).to_text_with(u8::try_from(account.exponent).unwrap_or(0));
@@ -355,5 +393,5 @@ pub fn set_state(tx: &mut Tx<'_>, code: &str, state: &str) -> Result<()> {
         }
         .into());
     }
-    store::update_state(tx, &account, state)
+    store::update_state(tx, &account, state, reason)
 }

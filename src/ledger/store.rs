@@ -10,14 +10,14 @@ use reading::views;
 pub use reading::{EntryView, HoldView, PostingView, entries, entry, entry_by_cause, statement};
 
 use super::engine::{Account, Balance, Decided, Hold, State};
-use super::{AccountId, AccountKind, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting};
-use crate::db::bulk::{self, Bulk, Cells, Day};
+use super::{AccountId, AccountKind, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting, Terms};
+use crate::db::bulk::{self, Bulk, Cells, Day, Moment};
 use crate::db::schema::{accounts, balances, books, entries, holds, postings};
 use crate::db::seal::{Encoding, Hash, leaf};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
-use crate::time::day_of;
-use chrono::NaiveDate;
+use crate::time::{Instant, day_of, from_stored, stored};
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::dsl::max;
 use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable};
 use diesel::{QueryResult, RunQueryDsl, insert_into, update};
@@ -47,17 +47,64 @@ pub struct BookRow {
     pub currency: String,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = accounts, treat_none_as_default_value = false)]
-struct NewAccountRow<'a> {
+/// An account to be written.
+#[derive(Debug)]
+pub(super) struct NewAccountRow {
     id: i64,
     book: i64,
-    code: &'a str,
-    currency: &'a str,
+    code: String,
+    currency: &'static str,
     exponent: i64,
-    kind: &'a str,
-    floor: Option<i64>,
-    state: &'a str,
+    kind: &'static str,
+    terms: Terms,
+    expires_at: Option<Moment>,
+}
+
+impl NewAccountRow {
+    pub(super) fn new(id: i64, new: &NewAccount<'_>, terms: &Terms) -> NewAccountRow {
+        NewAccountRow {
+            id,
+            book: new.book,
+            code: new.code.to_owned(),
+            currency: new.currency.code(),
+            exponent: i64::from(new.currency.exponent()),
+            kind: new.kind.as_str(),
+            terms: *terms,
+            expires_at: terms.expires_at.map(|at| Moment::from(stored(at))),
+        }
+    }
+}
+
+impl Bulk for NewAccountRow {
+    type Table = accounts::table;
+    const TABLE: &'static str = "accounts";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "book",
+        "code",
+        "currency",
+        "exponent",
+        "kind",
+        "floor",
+        "state",
+        "ceiling",
+        "movement_limit",
+        "expires_at",
+    ];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
+        c.int(&self.id)?;
+        c.int(&self.book)?;
+        c.text(&self.code)?;
+        c.text(self.currency)?;
+        c.int(&self.exponent)?;
+        c.text(self.kind)?;
+        c.maybe_int(&self.terms.floor)?;
+        c.text("open")?;
+        c.maybe_int(&self.terms.ceiling)?;
+        c.maybe_int(&self.terms.movement_limit)?;
+        c.maybe_moment(self.expires_at.as_ref())
+    }
 }
 
 /// An account with its balance.
@@ -79,6 +126,12 @@ pub struct AccountRow {
     pub floor: Option<i64>,
     /// `open`, `frozen`, `closed`.
     pub state: String,
+    /// Above which no decision takes it.
+    pub ceiling: Option<i64>,
+    /// What one decision moves at most.
+    pub movement_limit: Option<i64>,
+    /// From when on no decision is taken.
+    pub expires_at: Option<NaiveDateTime>,
     /// All debits ever.
     pub debits: i64,
     /// All credits ever.
@@ -104,6 +157,11 @@ impl AccountRow {
     pub fn natural(&self) -> i64 {
         self.kind().natural(self.booked())
     }
+
+    /// Whether its time is over, at an instant.
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|at| from_stored(at) <= now)
+    }
 }
 
 type AccountColumns = (
@@ -115,6 +173,9 @@ type AccountColumns = (
     accounts::kind,
     accounts::floor,
     accounts::state,
+    accounts::ceiling,
+    accounts::movement_limit,
+    accounts::expires_at,
     balances::debits,
     balances::credits,
     balances::held,
@@ -130,6 +191,9 @@ const ACCOUNT_COLUMNS: AccountColumns = (
     accounts::kind,
     accounts::floor,
     accounts::state,
+    accounts::ceiling,
+    accounts::movement_limit,
+    accounts::expires_at,
     balances::debits,
     balances::credits,
     balances::held,
@@ -169,36 +233,35 @@ pub(super) fn insert_book(tx: &mut Tx<'_>, code: &str, kind: &str, currency: &st
     Ok(id)
 }
 
-pub(super) fn insert_account(tx: &mut Tx<'_>, new: &NewAccount<'_>, floor: Option<i64>) -> Result<AccountId> {
-    let newest: Option<i64> = accounts::table.select(max(accounts::id)).first(tx.conn()).map_err(broken)?;
-    let id = newest.unwrap_or(0) + 1;
-    let row = NewAccountRow {
-        id,
-        book: new.book,
-        code: new.code,
-        currency: new.currency.code(),
-        exponent: i64::from(new.currency.exponent()),
-        kind: new.kind.as_str(),
-        floor,
-        state: "open",
-    };
-    insert_into(accounts::table).values(&row).execute(tx.conn()).map_err(broken)?;
-    let zero = (
-        balances::account.eq(id),
-        balances::debits.eq(0),
-        balances::credits.eq(0),
-        balances::held.eq(0),
-        balances::postings.eq(0),
-    );
-    insert_into(balances::table).values(zero).execute(tx.conn()).map_err(broken)?;
-    Ok(AccountId(id))
+/// The greatest number of an account; 0 before the first.
+pub(super) fn newest_account(conn: &mut Conn) -> Result<i64> {
+    let newest: Option<i64> = accounts::table.select(max(accounts::id)).first(conn).map_err(broken)?;
+    Ok(newest.unwrap_or(0))
 }
 
-pub(super) fn update_state(tx: &mut Tx<'_>, account: &AccountRow, state: &str) -> Result<()> {
-    let json = |state: &str| Some(serde_json::json!({ "state": state }).to_string());
+pub(super) fn insert_accounts(tx: &mut Tx<'_>, rows: &[NewAccountRow]) -> Result<()> {
+    bulk::insert(tx.conn(), rows)?;
+    let zero = |row: &NewAccountRow| BalanceRow { account: row.id, debits: 0, credits: 0, held: 0, postings: 0 };
+    let zeros: Vec<BalanceRow> = rows.iter().map(zero).collect();
+    bulk::insert(tx.conn(), &zeros)
+}
+
+pub(super) fn update_state(tx: &mut Tx<'_>, account: &AccountRow, state: &str, reason: &str) -> Result<()> {
     update(accounts::table.find(account.id)).set(accounts::state.eq(state)).execute(tx.conn()).map_err(broken)?;
-    tx.event("account.state", &account.code, json(&account.state), json(state));
+    let before = serde_json::json!({ "state": account.state }).to_string();
+    let after = serde_json::json!({ "state": state, "reason": reason }).to_string();
+    tx.event("account.state", &account.code, Some(before), Some(after));
     Ok(())
+}
+
+pub(super) fn update_terms(tx: &mut Tx<'_>, account: i64, terms: &Terms) -> Result<()> {
+    let row = (
+        accounts::floor.eq(terms.floor),
+        accounts::ceiling.eq(terms.ceiling),
+        accounts::movement_limit.eq(terms.movement_limit),
+        accounts::expires_at.eq(terms.expires_at.map(stored)),
+    );
+    update(accounts::table.find(account)).set(row).execute(tx.conn()).map(drop).map_err(broken)
 }
 
 /// Which causes of these items have made entries already.
@@ -229,7 +292,7 @@ pub(super) fn known_causes(conn: &mut Conn, items: &[Item<'_>]) -> Result<HashMa
 }
 
 /// The part of the journal that these items touch.
-pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, Known>) -> Result<State> {
+pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, Known>, now: Instant) -> Result<State> {
     let fresh = || items.iter().map(|i| i.entry).filter(|e| known.is_empty() || !known.contains_key(&e.cause));
     let mut ids: Vec<i64> = Vec::with_capacity(items.len() * 2);
     ids.extend(fresh().flat_map(|e| e.postings.iter().map(|p| p.account.0).chain(e.holds.iter().map(|h| h.account.0))));
@@ -240,7 +303,7 @@ pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, K
         let rows = accounts::table.inner_join(balances::table.on(balances::account.eq(accounts::id)));
         let rows: Vec<AccountRow> =
             rows.filter(accounts::id.eq_any(ids)).select(ACCOUNT_COLUMNS).load(conn).map_err(broken)?;
-        found.extend(rows.into_iter().map(Account::from));
+        found.extend(rows.into_iter().map(|row| account_at(row, now)));
     }
     let hold_ids: BTreeSet<&str> = fresh().flat_map(|e| e.holds.iter().map(|h| h.hold.as_str())).collect();
     let mut left = HashMap::new();
@@ -267,20 +330,22 @@ pub(super) fn load(conn: &mut Conn, items: &[Item<'_>], known: &HashMap<Cause, K
     Ok(State::new(found, left, reversible))
 }
 
-impl From<AccountRow> for Account {
-    fn from(row: AccountRow) -> Account {
-        Account {
-            kind: row.kind(),
-            exponent: u8::try_from(row.exponent).unwrap_or(0),
-            frozen: row.state == "frozen",
-            closed: row.state == "closed",
-            balance: Balance { debits: row.debits, credits: row.credits, held: row.held, postings: row.postings },
-            id: row.id,
-            code: row.code,
-            book: row.book,
-            floor: row.floor,
-            touched: false,
-        }
+/// An account as deciding sees it now.
+fn account_at(row: AccountRow, now: Instant) -> Account {
+    Account {
+        kind: row.kind(),
+        exponent: u8::try_from(row.exponent).unwrap_or(0),
+        frozen: row.state == "frozen",
+        closed: row.state == "closed",
+        expired: row.is_expired(now),
+        balance: Balance { debits: row.debits, credits: row.credits, held: row.held, postings: row.postings },
+        id: row.id,
+        code: row.code,
+        book: row.book,
+        floor: row.floor,
+        ceiling: row.ceiling,
+        movement_limit: row.movement_limit,
+        touched: false,
     }
 }
 

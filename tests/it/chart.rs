@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tributary::app::{self, TreasuryFile};
-use tributary::chart::{self, Applied, State, numbers};
+use tributary::chart::{self, Applied, Move, numbers};
 use tributary::db::{Conn, Db, Options, Who, head};
 use tributary::error::{Error, Result};
 use tributary::ledger::{self, Basis, Cause, NewEntry, NewPosting};
@@ -285,20 +285,22 @@ fn a_leaf_is_frozen_opened_and_closed_at_zero() {
         let db = test.open(Options::default());
         apply(&db, FILE).unwrap();
         let set = |code: &'static str, state| {
-            db.write("chart.set_state", &who(), move |tx| chart::set_state(tx, code, state))
+            db.write("chart.change_state", &who(), move |tx| {
+                chart::change_state(tx, code, state, "a test").map(|done| done.1)
+            })
         };
         let (funded, empty) = ("de-eur/tiktok/de/operating", "de-eur/capcut/de/payouts");
-        assert_eq!(set(funded, State::Frozen), Ok(true));
-        assert_eq!(set(funded, State::Frozen), Ok(false));
+        assert_eq!(set(funded, Move::Freeze), Ok(true));
+        assert_eq!(set(funded, Move::Freeze), Ok(false));
         assert_eq!(move_one(&db, funded, empty).map_err(|e| e.code()), Err("account_frozen"));
-        assert_eq!(set(funded, State::Closed).map_err(|e| e.code()), Err("not_at_zero"));
-        assert_eq!(set(funded, State::Open), Ok(true));
-        assert_eq!(set(empty, State::Closed), Ok(true));
+        assert_eq!(set(funded, Move::Close).map_err(|e| e.code()), Err("not_at_zero"));
+        assert_eq!(set(funded, Move::Unfreeze), Ok(true));
+        assert_eq!(set(empty, Move::Close), Ok(true));
         assert_eq!(move_one(&db, funded, empty).map_err(|e| e.code()), Err("account_closed"));
         for code in ["de-eur/tiktok", "de-eur", "de-eur/suspense"] {
-            assert_eq!(set(code, State::Frozen).map_err(|e| e.code()), Err("not_a_leaf"), "{code}");
+            assert_eq!(set(code, Move::Freeze).map_err(|e| e.code()), Err("not_a_leaf"), "{code}");
         }
-        assert_eq!(set("nowhere", State::Frozen).map_err(|e| e.code()), Err("not_found"));
+        assert_eq!(set("nowhere", Move::Freeze).map_err(|e| e.code()), Err("not_found"));
         holds(&db);
     });
 }

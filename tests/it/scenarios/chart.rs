@@ -1,14 +1,14 @@
 //! The verbs of the clock, the chart and the rules: what a treasurer declares.
 
 use super::script::{Outcome, Step};
-use super::world::{BankAccount, World, answer, instant, list};
+use super::world::{BankAccount, World, answer, day, instant, list};
 use tributary::allocation;
 use tributary::allocation::rules::{RuleFile, To, When};
 use tributary::chart::file::{
     BankTable, EntityTable, MarketTable, MasterTable, NumbersTable, ProductTable, ShareTable, SubAccountTable,
 };
 use tributary::chart::numbers::{Scheme, generate, normalise};
-use tributary::chart::{self, Applied, ChartFile, State};
+use tributary::chart::{self, Applied, ChartFile, LimitChange, Move};
 use tributary::error::Result as Answer;
 use tributary::money::{Currency, Minor};
 
@@ -71,7 +71,7 @@ pub fn master(world: &mut World, step: &Step) -> Result<Outcome, String> {
         opening: opening.clone(),
         numbers: NumbersTable { scheme, prefix },
         opening_shares: step.words.get("shares").map(|_| shares),
-        metadata: None,
+        ..MasterTable::default()
     });
     let applied = apply(world, step, file);
     let balance = Minor::parse(&opening, currency).map(|m| m.0).unwrap_or(0);
@@ -126,7 +126,7 @@ fn leaf_tables<'a>(
         purpose: Some(purpose),
         owner: get("owner").map(str::to_owned),
         name: get("name").map(str::to_owned),
-        metadata: None,
+        ..SubAccountTable::default()
     };
     Ok((table, code))
 }
@@ -176,22 +176,52 @@ pub fn rule(world: &mut World, step: &Step) -> Result<Outcome, String> {
 
 /// `freeze tiktok`: decisions cannot move its money.
 pub fn freeze(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    set_state(world, step, State::Frozen)
+    change_state(world, step, Move::Freeze)
 }
 
-/// `open tiktok`: decisions can.
-pub fn open(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    set_state(world, step, State::Open)
+/// `unfreeze tiktok`: decisions can again.
+pub fn unfreeze(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    change_state(world, step, Move::Unfreeze)
 }
 
-/// `close tiktok`: at zero, and to stay there until it is opened again.
+/// `close tiktok`: at zero, and to stay there until it is reopened.
 pub fn close(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    set_state(world, step, State::Closed)
+    change_state(world, step, Move::Close)
 }
 
-fn set_state(world: &mut World, step: &Step, state: State) -> Result<Outcome, String> {
+/// `reopen tiktok`
+pub fn reopen(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    change_state(world, step, Move::Reopen)
+}
+
+fn change_state(world: &mut World, step: &Step, asked: Move) -> Result<Outcome, String> {
     let code = world.code(step.need_name()?);
-    let changed =
-        world.db.write("chart.set_state", &World::who(&step.words), move |tx| chart::set_state(tx, &code, state));
-    answer(changed, |changed| Outcome::said(format!("{}{}", if changed { "" } else { "already " }, state.as_str())))
+    let reason = step.words.get("reason").unwrap_or("as asked").to_owned();
+    let done = world.db.write("chart.change_state", &World::who(&step.words), move |tx| {
+        chart::change_state(tx, &code, asked, &reason)
+    });
+    answer(done, |(state, changed)| {
+        Outcome::said(format!("{}{}", if changed { "" } else { "already " }, state.as_str()))
+    })
+}
+
+/// `limit tiktok floor=10.00 ceiling=1000.00 movement=50.00 expires=2026-03-31`; `none` takes one away.
+pub fn limit(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let code = world.code(step.need_name()?);
+    let text = |key: &str| step.words.get(key).map(|t| (t != "none").then(|| t.to_owned()));
+    let expires = match step.words.get("expires") {
+        Some("none") => Some(None),
+        _ => day(&step.words, "expires")?.map(Some),
+    };
+    let change = LimitChange {
+        floor: text("floor"),
+        ceiling: text("ceiling"),
+        movement_limit: text("movement"),
+        expires_on: expires,
+    };
+    let reason = step.words.get("reason").unwrap_or("as asked").to_owned();
+    let done = world.db.write("chart.change_limits", &World::who(&step.words), move |tx| {
+        chart::change_limits(tx, &code, &change, &reason)
+    });
+    answer(done, |(_, changed)| Outcome::said(if changed { "limited" } else { "limited as before" }))
 }

@@ -1,0 +1,11 @@
+DROP TABLE rates;
+DROP TABLE rate_sources;
+DROP TABLE calendar_holidays;
+DROP TABLE calendars;
+DROP TABLE settings;
+ALTER TABLE masters DROP COLUMN report_by;
+ALTER TABLE masters DROP COLUMN statement_by;
+ALTER TABLE masters DROP COLUMN calendar;
+ALTER TABLE accounts DROP COLUMN expires_at;
+ALTER TABLE accounts DROP COLUMN movement_limit;
+ALTER TABLE accounts DROP COLUMN ceiling;
