@@ -14,6 +14,7 @@
 mod announced;
 mod bank;
 mod chart;
+mod healing;
 mod journal;
 mod questions;
 mod script;

@@ -8,8 +8,8 @@ use chrono::NaiveDate;
 use std::io::{Cursor, Read};
 use tributary::allocation::RouteRow;
 use tributary::allocation::intake::{self, TakenIn};
-use tributary::banking::write::{Camt053, Dialect, Entry, Statement, Totals, Version, mt940};
-use tributary::banking::{Balance, Detail, Direction, Status};
+use tributary::banking::write::{Camt, Camt053, Dialect, Entry, Statement, Totals, Version, mt940};
+use tributary::banking::{Balance, Detail, Direction, Role, Status};
 use tributary::ledger::AccountRow;
 use tributary::money::{Currency, Minor};
 use tributary::statements::{Remark, StatementRow};
@@ -23,6 +23,45 @@ pub fn statement(world: &mut World, step: &Step) -> Result<Outcome, String> {
     }
     let file = world.written.get(&name).map(|w| w.file.clone()).unwrap_or_default();
     send_file(world, &[name], &file)
+}
+
+/// `report R1 master=de-eur`: the day so far, as a camt.052; its lines below.
+pub fn report(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    early(world, step, "camt.052")
+}
+
+/// `notification N1 master=de-eur`: single bookings as they happen, as a camt.054; its lines below.
+pub fn notification(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    early(world, step, "camt.054")
+}
+
+fn early(world: &mut World, step: &Step, format: &str) -> Result<Outcome, String> {
+    let mut head = step.words.clone();
+    head.pairs.push(("format".to_owned(), format.to_owned()));
+    let master = head.need("master")?.to_owned();
+    // Messages during the day have numbers of their own, and move no balance of the bank's books.
+    let before = world.accounts.get(&master).map(|a| (a.balance, a.statements));
+    if head.get("number").is_none() {
+        head.pairs.push(("number".to_owned(), (1_000 + world.written.len()).to_string()));
+    }
+    if head.get("id").is_none() {
+        head.pairs.push(("id".to_owned(), step.need_name()?.to_owned()));
+    }
+    let name = write(world, &head, step.name(), &step.body)?;
+    if let (Some(account), Some((balance, statements))) = (world.accounts.get_mut(&master), before) {
+        (account.balance, account.statements) = (balance, statements);
+    }
+    if step.words.has("later") {
+        return Ok(Outcome::Done(Vec::new()));
+    }
+    let file = world.written.get(&name).map(|w| w.file.clone()).unwrap_or_default();
+    send_file(world, &[name], &file)
+}
+
+/// Names the lines of a statement that was accepted after it waited.
+pub fn label_all(world: &mut World, name: &str, row: &StatementRow) -> Result<(), String> {
+    let written = world.written.get(name).cloned().ok_or_else(|| format!("there is no statement {name}"))?;
+    label(world, row, &written)
 }
 
 /// `send S1`: the same bytes again; `send S1,S2`: both in one file.
@@ -317,6 +356,15 @@ fn render(written: &[Written]) -> Result<Vec<u8>, String> {
             let version = if first.format == "camt" { Version::V08 } else { Version::V02 };
             let id = format!("MSG-{}", first.head.id);
             let mut file = Camt053::begin(Vec::new(), version, &id, first.head.created).map_err(failed)?;
+            for one in written {
+                file.statement(&one.head, entries(one)).map_err(failed)?;
+            }
+            file.end().map_err(failed)
+        }
+        "camt.052" | "camt.054" => {
+            let role = if first.format == "camt.052" { Role::Report } else { Role::Notification };
+            let id = format!("MSG-{}", first.head.id);
+            let mut file = Camt::begin_as(role, Vec::new(), Version::V08, &id, first.head.created).map_err(failed)?;
             for one in written {
                 file.statement(&one.head, entries(one)).map_err(failed)?;
             }

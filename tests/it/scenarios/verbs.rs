@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{announced, bank, chart, journal, questions};
+use super::{announced, bank, chart, healing, journal, questions};
 
 struct Entry {
     verb: &'static str,
@@ -118,6 +118,15 @@ const TABLE: &[Entry] = &[
         &["copy", "later"],
         bank::statement,
     ),
+    verb("report", true, &["master", "number", "page", "day", "id", "closing"], &["later"], bank::report),
+    verb("notification", true, &["master", "number", "day", "id"], &["later"], bank::notification),
+    verb("accept", true, &["reason", "by"], &[], healing::accept),
+    verb("reject", true, &["reason", "by"], &[], healing::reject),
+    verb("withdraw", true, &["reason", "by"], &[], healing::withdraw),
+    verb("line", true, &[], &[], healing::line),
+    verb("pending", false, &["master"], &[], healing::pending),
+    verb("breaks", false, &[], &[], healing::breaks),
+    verb("profile", true, &["notified", "reports", "contradictions", "by"], &[], healing::profile),
     verb("send", true, &["file"], &[], bank::send),
     verb("inflow", true, FLOW_KEYS, &LINE_FLAGS, bank::inflow),
     verb("outflow", true, FLOW_KEYS, &LINE_FLAGS, bank::outflow),
@@ -148,7 +157,7 @@ const TABLE: &[Entry] = &[
     verb("expected", true, &[], &[], announced::expected),
     verb("meet", true, &["line", "reason", "by"], &[], announced::meet),
     verb("cancel", true, &["reason", "by"], &[], announced::cancel),
-    verb("reopen", true, &["reason", "by"], &[], announced::reopen),
+    verb("expect-again", true, &["reason", "by"], &[], announced::reopen),
     verb("expire", false, &[], &[], announced::expire),
     verb(
         "settlement",
@@ -173,7 +182,7 @@ pub fn run(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = if entry.named { step.name() } else { None };
     let flags: Vec<&str> = entry.flags.iter().copied().chain(name).collect();
     step.words.only(entry.keys, &flags)?;
-    if !step.body.is_empty() && !["statement", "settlement"].contains(&said) {
+    if !step.body.is_empty() && !["statement", "report", "notification", "settlement"].contains(&said) {
         return Err(format!("{said} has no lines below it"));
     }
     (entry.run)(world, step)

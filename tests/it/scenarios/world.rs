@@ -132,6 +132,11 @@ impl World {
         self.db.read(|conn| ledger::account(conn, &code)).map_err(|e| e.to_string())
     }
 
+    /// The id of what the story calls so.
+    pub fn id(&self, name: &str) -> Option<String> {
+        self.called.iter().find(|(_, called)| called == name).map(|(id, _)| id.clone())
+    }
+
     /// The id of a line.
     pub fn line(&self, name: &str) -> Result<String, String> {
         // What an opening left in suspense has a name of its own.
