@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub enum Statement {
     /// Parse bank files and print what they say, without a database; with --json one document for each file
     Inspect {
-        /// Bank files: camt.053, MT940, BAI2 or OFX, recognised by their content, and CSV by a profile
+        /// Bank files: camt.052, .053, .054, MT940, MT942, BAI2 or OFX, also in zip or gzip, recognised by their content,
+        /// and CSV by a profile
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -105,11 +106,13 @@ fn inspect_files(context: &Context, files: &[PathBuf], profiles: &Profiles) -> R
 
 fn print_inspection(path: &Path, found: &inspect::Inspection) {
     say!("{}: {}", path.display(), found.format.unwrap_or("not a statement that can be read"));
-    let mut shown = table(&["account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
+    let mut shown =
+        table(&["role", "account", "currency", "id", ">opening", ">credits", ">debits", ">closing", ">lines"]);
     for s in &found.statements {
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
         let figure = |t: &Option<String>| t.as_ref().map(grouped).unwrap_or_default();
         shown.add_row([
+            s.role.to_owned(),
             text(&s.account),
             s.currency.unwrap_or_default().to_owned(),
             text(&s.id),
