@@ -180,13 +180,16 @@ impl<R: BufRead> Reader<R> {
                 record.count += 1;
                 record.add(body, ended);
             }
-            None => self.tell_here(line, "an 88 goes on with a record that is not there".to_owned(), Severity::Quarantine),
+            None => {
+                self.tell_here(line, "an 88 goes on with a record that is not there".to_owned(), Severity::Quarantine)
+            }
         }
     }
 
     /// A line that is no record: text that a line end broke, or nothing that is known.
     fn take_stray(&mut self, line: u64, text: &str) {
-        let numbered = text.get(..2).is_some_and(|t| t.bytes().all(|b| b.is_ascii_digit())) && text.get(2..3) == Some(",");
+        let numbered =
+            text.get(..2).is_some_and(|t| t.bytes().all(|b| b.is_ascii_digit())) && text.get(2..3) == Some(",");
         match &mut self.record {
             Some(record) if record.code == Code::Entry && !numbered => {
                 record.add(text.strip_suffix('/').unwrap_or(text), false);
@@ -243,7 +246,8 @@ impl<R: BufRead> Reader<R> {
         let (_time, id, _length, _blocks) = (fields.text(), fields.text(), fields.text(), fields.text());
         let version = fields.text();
         if version != "2" {
-            let said = if version.is_empty() { "no version".to_owned() } else { format!("version {}", shortened(version)) };
+            let said =
+                if version.is_empty() { "no version".to_owned() } else { format!("version {}", shortened(version)) };
             let text = format!("the file says {said} and not 2: what has the shape of BAI2 is read");
             self.ready.push_back(Event::Problem(Problem {
                 statement: None,
@@ -370,7 +374,10 @@ impl<R: BufRead> Reader<R> {
         // The last record of all has no other after it that would show a cut.
         let complete = record.ended || record.fields().count() >= 3;
         if !complete {
-            self.tell_file(record.line, "the 99 at the end is not complete: fetch the file again from the bank".to_owned());
+            self.tell_file(
+                record.line,
+                "the 99 at the end is not complete: fetch the file again from the bank".to_owned(),
+            );
         }
         let (_, wrong) = trailer(record, totals, (file.groups, file.records), ("groups", file.second_version));
         self.spread_problem(file.first, record.line, wrong);
@@ -449,7 +456,10 @@ fn trailer(
         Ok(total) => {
             declared = i128::from(total.0);
             if !found.contains(&declared) {
-                wrong.push(format!("the control total of the {code} is {declared}, but the level below adds up to {}", found[0]));
+                wrong.push(format!(
+                    "the control total of the {code} is {declared}, but the level below adds up to {}",
+                    found[0]
+                ));
             }
         }
         Err(problem) => wrong.push(format!("the {code}: {problem}")),

@@ -155,7 +155,9 @@ mod tests {
         for ofx in [&b"\n\nOFXHEADER:100"[..], b"<?xml version='1.0'?><?OFX OFXHEADER='200'?><OFX>"] {
             assert_eq!(detect(ofx), Some(Format::Ofx), "{}", String::from_utf8_lossy(ofx));
         }
-        for other in [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A\n03,B", b"16,A\n17,B\n18,C", b"\x00\x00"] {
+        for other in
+            [&b""[..], b" \n", b"<a/>", b"PK\x03\x04", b"Date;Amount", b"01,A\n03,B", b"16,A\n17,B\n18,C", b"\x00\x00"]
+        {
             assert_eq!(detect(other), None, "{}", String::from_utf8_lossy(other));
         }
     }

@@ -89,7 +89,8 @@ fn declared_encoding(head: &[u8]) -> Option<&'static Encoding> {
     let header = text.split('<').next().unwrap_or_default();
     let value = header.split_once("CHARSET:")?.1.split_whitespace().next()?.to_ascii_lowercase();
     // The usual ones are what is taken for bytes that are no UTF-8; many files are UTF-8 and say something else.
-    if matches!(value.as_str(), "" | "none" | "1252" | "windows-1252" | "iso-8859-1" | "8859-1" | "us-ascii" | "utf-8") {
+    if matches!(value.as_str(), "" | "none" | "1252" | "windows-1252" | "iso-8859-1" | "8859-1" | "us-ascii" | "utf-8")
+    {
         return None;
     }
     let known = |label: &str| Encoding::for_label(label.as_bytes());

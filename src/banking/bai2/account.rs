@@ -346,7 +346,10 @@ fn originator(text: &str) -> Option<String> {
 /// The account's currency, else the group's, else the dollar, as the standard has it.
 fn currency(own: Option<String>, group: &Group, told: &mut Vec<(String, Severity)>) -> Option<Currency> {
     let Some(code) = own.or_else(|| group.currency.clone()) else {
-        told.push(("neither account nor group names a currency: by the standard that is USD".to_owned(), Severity::Note));
+        told.push((
+            "neither account nor group names a currency: by the standard that is USD".to_owned(),
+            Severity::Note,
+        ));
         return "USD".parse().ok();
     };
     match code.parse() {

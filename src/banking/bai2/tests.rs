@@ -121,12 +121,17 @@ fn a_cent_or_a_record_too_many_quarantines_what_it_is_about() {
 fn totals_of_an_account_are_held_against_its_entries_and_never_posted() {
     let read = read(&with("400,25500,2,", "400,25500,3,"));
     let told = crate::banking::findings(&read.heads[0], &read.feet[0]);
-    assert!(told.iter().any(|p| p.severity == Severity::Quarantine && p.problem.contains("3 debit entries")), "{told:?}");
+    assert!(
+        told.iter().any(|p| p.severity == Severity::Quarantine && p.problem.contains("3 debit entries")),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn a_group_says_whether_it_is_posted_and_of_which_day() {
-    for (status, severity) in [("2", Severity::Grave), ("3", Severity::Quarantine), ("4", Severity::Grave), ("7", Severity::Grave)] {
+    for (status, severity) in
+        [("2", Severity::Grave), ("3", Severity::Quarantine), ("4", Severity::Grave), ("7", Severity::Grave)]
+    {
         let read = read(&with("HARBUS33,1,", &format!("HARBUS33,{status},")));
         assert_eq!(read.worse(), [(severity, Some(0)), (severity, Some(1))], "status {status}");
     }
@@ -231,7 +236,8 @@ fn a_file_cut_anywhere_is_never_taken_for_whole() {
 #[test]
 fn a_chain_of_continuations_without_end_takes_bounded_memory() {
     let chain = |record: &str| {
-        let text = with("16,698,500,0,,,/", &format!("{record}\n{}", "88,0123456789012345678901234567890/\n".repeat(10_000)));
+        let text =
+            with("16,698,500,0,,,/", &format!("{record}\n{}", "88,0123456789012345678901234567890/\n".repeat(10_000)));
         read(&text)
     };
     let text = chain("16,698,500,0,,,/");

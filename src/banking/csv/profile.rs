@@ -331,7 +331,9 @@ impl Profile {
             return Err("amount.signs: debits_negative is for a column of debits".to_owned());
         }
         if amount.balance.is_some() && (amount.opening_cell.is_some() || amount.closing_cell.is_some()) {
-            return Err("amount.balance: a column of balances gives opening and closing; leave the cells out".to_owned());
+            return Err(
+                "amount.balance: a column of balances gives opening and closing; leave the cells out".to_owned()
+            );
         }
         Ok(())
     }
@@ -381,13 +383,16 @@ impl Profile {
             Column::Number(number) if *number <= self.width() => Ok(number - 1),
             Column::Number(number) => Err(format!("there are {} columns and no column {number}", self.width())),
             Column::Name(name) => {
-                let header = self.file.header.as_deref().ok_or_else(|| {
-                    format!("the file has no header, so \"{name}\" names no column: give its number")
-                })?;
+                let header =
+                    self.file.header.as_deref().ok_or_else(|| {
+                        format!("the file has no header, so \"{name}\" names no column: give its number")
+                    })?;
                 let mut places = header.iter().enumerate().filter(|(_, cell)| cell.trim() == name).map(|(at, _)| at);
                 match (places.next(), places.next()) {
                     (Some(at), None) => Ok(at),
-                    (Some(_), Some(_)) => Err(format!("the header has \"{name}\" twice: give the number of the column")),
+                    (Some(_), Some(_)) => {
+                        Err(format!("the header has \"{name}\" twice: give the number of the column"))
+                    }
                     (None, _) => Err(format!("the header has no \"{name}\"")),
                 }
             }

@@ -182,11 +182,7 @@ impl Rows<'_> {
             problems.push((too_large(), Severity::Grave));
             return None;
         };
-        let detail = Detail {
-            amount: Some(amount),
-            charges: charges.filter(|c| !c.is_zero()),
-            ..self.detail(cells)
-        };
+        let detail = Detail { amount: Some(amount), charges: charges.filter(|c| !c.is_zero()), ..self.detail(cells) };
         let line = Line {
             position: 0,
             at: format!("line {line}"),

@@ -137,7 +137,10 @@ fn accounts_and_currencies_of_columns_become_statements() {
 #[test]
 fn direction_comes_from_sign_mark_or_column() {
     let file = |rows: &str| format!("Date;Text;Name;Amount;Balance\n{rows}\n");
-    let marked = with("column = 'Amount'\nbalance = 'Balance'", "column = 'Amount'\nmark = 'Balance'\ncredit_marks = ['C']\ndebit_marks = ['D']");
+    let marked = with(
+        "column = 'Amount'\nbalance = 'Balance'",
+        "column = 'Amount'\nmark = 'Balance'\ncredit_marks = ['C']\ndebit_marks = ['D']",
+    );
     let seen = read(&marked, file("02.03.2026;;;1,00;C\n02.03.2026;;;2,00;D").as_bytes());
     assert_eq!((seen.worse().len(), seen.signed()), (0, vec![100, -200]));
     let signed = file("02.03.2026;;;-1,00;C");
@@ -159,9 +162,12 @@ fn direction_comes_from_sign_mark_or_column() {
 
 #[test]
 fn only_what_a_status_calls_booked_moves_the_balance() {
-    let profile = format!("{PROFILE}[status]\ncolumn = 'Name'\nbooked = ['ok']\npending = ['open']\nleave_out = ['no']\n");
+    let profile =
+        format!("{PROFILE}[status]\ncolumn = 'Name'\nbooked = ['ok']\npending = ['open']\nleave_out = ['no']\n");
     let file = |name: &str| {
-        format!("Date;Text;Name;Amount;Balance\n02.03.2026;;ok;1,00;1,00\n03.03.2026;;{name};5,00;\n04.03.2026;;ok;2,00;3,00\n")
+        format!(
+            "Date;Text;Name;Amount;Balance\n02.03.2026;;ok;1,00;1,00\n03.03.2026;;{name};5,00;\n04.03.2026;;ok;2,00;3,00\n"
+        )
     };
     let pending = read(&profile, file("open").as_bytes());
     assert_eq!((pending.worse().len(), pending.lines[1].status, pending.feet[0].booked_sum), (0, Status::Pending, 300));
@@ -171,15 +177,25 @@ fn only_what_a_status_calls_booked_moves_the_balance() {
 
 #[test]
 fn cells_above_and_below_the_rows_say_account_and_balances() {
-    let profile = with("number = 'DE02 1203'\ncurrency = 'EUR'", "number_cell = { row = 'Account', column = 1, after = ':' }\ncurrency_cell = { row = 'Account', column = 2 }")
-        .replace("balance = 'Balance'", "closing_cell = { row = 'End', column = 4 }\nopening_cell = { row = 'Start', column = 4 }")
-        .replace("delimiter", "skip_rows = 2\ndelimiter");
-    let file = "Account : 08 15;EUR\nEnd;;;1.001,00\nDate;Text;Name;Amount;Balance\n02.03.2026;;;1,00;\nStart;;;1.000,00;\n";
+    let profile = with(
+        "number = 'DE02 1203'\ncurrency = 'EUR'",
+        "number_cell = { row = 'Account', column = 1, after = ':' }\ncurrency_cell = { row = 'Account', column = 2 }",
+    )
+    .replace(
+        "balance = 'Balance'",
+        "closing_cell = { row = 'End', column = 4 }\nopening_cell = { row = 'Start', column = 4 }",
+    )
+    .replace("delimiter", "skip_rows = 2\ndelimiter");
+    let file =
+        "Account : 08 15;EUR\nEnd;;;1.001,00\nDate;Text;Name;Amount;Balance\n02.03.2026;;;1,00;\nStart;;;1.000,00;\n";
     let seen = read(&profile, file.as_bytes());
     assert_eq!(seen.worse(), []);
     assert_eq!(seen.heads[0].account.as_deref(), Some("0815"));
     assert_eq!(seen.feet[0].closing.map(|b| b.amount), Some(Minor(100_100)));
-    assert_eq!(read(&profile, file.replace("1.000,00", "1.000,01").as_bytes()).worse(), [(Severity::Quarantine, Some(0))]);
+    assert_eq!(
+        read(&profile, file.replace("1.000,00", "1.000,01").as_bytes()).worse(),
+        [(Severity::Quarantine, Some(0))]
+    );
     assert_eq!(read(&profile, file.replace("1.000,00", "abc").as_bytes()).worse(), [(Severity::Quarantine, Some(0))]);
     assert!(read(&profile, file.replace("EUR", "Euro").as_bytes()).worse().contains(&(Severity::Grave, None)));
 }
@@ -220,7 +236,8 @@ fn a_file_that_was_cut_or_changed_is_told() {
 
 #[test]
 fn an_encoding_is_declared_and_a_wrong_one_told() {
-    let latin: Vec<u8> = "Date;Text;Name;Amount;Balance\n02.03.2026;a;M\u{fc}ller;1,00;1,00\n".chars().map(|c| c as u8).collect();
+    let latin: Vec<u8> =
+        "Date;Text;Name;Amount;Balance\n02.03.2026;a;M\u{fc}ller;1,00;1,00\n".chars().map(|c| c as u8).collect();
     let declared = with("delimiter", "encoding = 'windows-1252'\ndelimiter");
     let name = |seen: &Seen| seen.lines[0].details[0].counterparty_name.clone();
     let seen = read(&declared, &latin);
@@ -240,7 +257,11 @@ fn what_cannot_be_meant_in_a_profile_is_told_by_its_key() {
         ("delimiter = ';'", "delimitor = ';'", "unknown field `delimitor`"),
         ("delimiter = ';'", "encoding = 'klingon'", "file.encoding"),
         ("delimiter = ';'", "columns = 5", "file: give either header"),
-        ("header = ['Date', 'Text', 'Name', 'Amount', 'Balance']", "columns = 5", "dates.booked_on: the file has no header"),
+        (
+            "header = ['Date', 'Text', 'Name', 'Amount', 'Balance']",
+            "columns = 5",
+            "dates.booked_on: the file has no header",
+        ),
         ("'Amount', 'Balance']", "'Amount', 'Amount']", "twice"),
         ("footer = ['Total']", "footer = ['']", "file.footer"),
         ("number = 'DE02 1203'", "", "account: give one of number"),
@@ -305,7 +326,9 @@ fn a_row_without_end_is_refused_with_bounded_memory() {
             Ok(out.len())
         }
     }
-    for start in [&b"Date;Text;Name;Amount;Balance\n02.03.2026;"[..], b"Date;Text;Name;Amount;Balance\n02.03.2026;\"", b""] {
+    for start in
+        [&b"Date;Text;Name;Amount;Balance\n02.03.2026;"[..], b"Date;Text;Name;Amount;Balance\n02.03.2026;\"", b""]
+    {
         let profile = Arc::new(Profile::parse(PROFILE).unwrap());
         let events: Vec<Event> = Reader::new(io::BufReader::new(Endless(start, 0)), profile).collect();
         assert!(matches!(events.last(), Some(Event::Problem(p)) if p.severity == Severity::Grave), "{events:?}");

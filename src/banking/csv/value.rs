@@ -50,7 +50,8 @@ impl Numbers {
         let groups: Vec<&str> = whole.split(is_thousands).collect();
         let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
         let grouped = groups.len() == 1
-            || groups.first().is_some_and(|g| (1..=3).contains(&g.len())) && groups.iter().skip(1).all(|g| g.len() == 3);
+            || groups.first().is_some_and(|g| (1..=3).contains(&g.len()))
+                && groups.iter().skip(1).all(|g| g.len() == 3);
         if !grouped || !groups.iter().all(|g| all_digits(g)) || !all_digits(fraction) {
             return Err(wrong());
         }

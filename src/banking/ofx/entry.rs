@@ -89,13 +89,15 @@ impl Entry {
         mut tell: impl FnMut(String, Severity),
     ) -> Option<Line> {
         // All that is missing is told at once.
-        let booked_on = self.posted.as_deref().map_or(Err("the entry has no day: DTPOSTED is missing".to_owned()), |text| {
-            date(text).map_err(|problem| format!("DTPOSTED: {problem}"))
-        });
-        let signed = self.amount.as_deref().map_or(Err("the entry has no amount: TRNAMT is missing".to_owned()), |text| {
-            let currency = currency.ok_or("the entry cannot be read without the statement's currency")?;
-            Ok((amount(text, currency).map_err(|problem| format!("TRNAMT: {problem}"))?, currency))
-        });
+        let booked_on =
+            self.posted.as_deref().map_or(Err("the entry has no day: DTPOSTED is missing".to_owned()), |text| {
+                date(text).map_err(|problem| format!("DTPOSTED: {problem}"))
+            });
+        let signed =
+            self.amount.as_deref().map_or(Err("the entry has no amount: TRNAMT is missing".to_owned()), |text| {
+                let currency = currency.ok_or("the entry cannot be read without the statement's currency")?;
+                Ok((amount(text, currency).map_err(|problem| format!("TRNAMT: {problem}"))?, currency))
+            });
         let problems = booked_on.as_ref().err().into_iter().chain(signed.as_ref().err());
         problems.for_each(|problem| tell(problem.clone(), Severity::Grave));
         let (booked_on, (signed, currency)) = (booked_on.ok()?, signed.ok()?);
@@ -121,9 +123,10 @@ impl Entry {
             }
             _ => {}
         }
-        let valued_on = self.available.as_deref().and_then(|text| {
-            date(text).map_err(|problem| tell(format!("DTAVAIL: {problem}"), Severity::Note)).ok()
-        });
+        let valued_on = self
+            .available
+            .as_deref()
+            .and_then(|text| date(text).map_err(|problem| tell(format!("DTAVAIL: {problem}"), Severity::Note)).ok());
         let deleted = self.tell_correction(&mut tell);
         let status = if deleted {
             Status::Info
@@ -164,7 +167,9 @@ impl Entry {
         let Some(corrected) = &self.corrects else { return false };
         let deletes = self.correction.as_deref().is_some_and(|action| action.eq_ignore_ascii_case("DELETE"));
         let problem = if deletes {
-            format!("the bank takes back the entry {corrected}: if that was posted, it has to be reversed; this one posts nothing")
+            format!(
+                "the bank takes back the entry {corrected}: if that was posted, it has to be reversed; this one posts nothing"
+            )
         } else {
             format!("the bank replaces the entry {corrected} by this one: if that was posted, it has to be reversed")
         };
@@ -176,7 +181,8 @@ impl Entry {
 /// The day of `YYYYMMDD[HHMMSS[.XXX]][[-5:EST]]`, as it is written.
 pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
     let day = text.get(..8).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
-    let day = day.and_then(|d| NaiveDate::parse_from_str(d, "%Y%m%d").ok()).filter(|d| (1900..2200).contains(&d.year()));
+    let day =
+        day.and_then(|d| NaiveDate::parse_from_str(d, "%Y%m%d").ok()).filter(|d| (1900..2200).contains(&d.year()));
     day.ok_or_else(|| format!("\"{}\" is no date of the form YYYYMMDD", shortened(text)))
 }
 

@@ -86,7 +86,10 @@ fn both_versions_say_the_same() {
         assert_eq!((credit.booked_on, credit.valued_on), ("2026-03-02".parse().ok(), "2026-03-03".parse().ok()));
         let detail = &credit.details[0];
         assert_eq!(detail.counterparty_name.as_deref(), Some("Müller & Co"));
-        assert_eq!((detail.counterparty_account.as_deref(), detail.remittance.as_deref()), (Some("5566"), Some("Order 77")));
+        assert_eq!(
+            (detail.counterparty_account.as_deref(), detail.remittance.as_deref()),
+            (Some("5566"), Some("Order 77"))
+        );
         assert_eq!((credit.bank_ref.as_deref(), credit.code.as_deref()), (Some("F1"), Some("CREDIT")));
         assert_eq!((cheque.signed(), cheque.owner_ref.as_deref()), (Minor(-550), Some("319")));
         assert_eq!(cheque.details[0].counterparty_name.as_deref(), Some("Joe"));
@@ -121,7 +124,11 @@ fn what_is_missing_or_contradicts_is_told_at_its_place() {
     ] {
         let read = with(from, to);
         let graves = read.problems.iter().filter(|p| p.severity == Severity::Grave);
-        assert!(graves.clone().count() > 0 && graves.clone().all(|p| p.statement == Some(0)), "{to}: {:?}", read.problems);
+        assert!(
+            graves.clone().count() > 0 && graves.clone().all(|p| p.statement == Some(0)),
+            "{to}: {:?}",
+            read.problems
+        );
         assert_eq!(read.feet.len(), 1);
     }
     for (from, to) in [

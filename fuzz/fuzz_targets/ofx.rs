@@ -1,0 +1,10 @@
+//! No bytes make the ofx reader panic or hang.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tributary::banking::{Format, Reader};
+
+fuzz_target!(|bytes: &[u8]| {
+    Reader::open(Format::Ofx, bytes).for_each(drop);
+});
