@@ -46,6 +46,8 @@ pub struct Reader<R> {
     held_size: usize,
     ended: HashSet<(Option<String>, Option<Currency>)>,
     statements: usize,
+    /// The last row has too few cells.
+    short: bool,
 }
 
 /// What the cells outside of the rows say.
@@ -128,6 +130,7 @@ impl<R: BufRead> Reader<R> {
             held_size: 0,
             ended: HashSet::new(),
             statements: 0,
+            short: false,
         }
     }
 
@@ -155,11 +158,14 @@ impl<R: BufRead> Reader<R> {
     /// The next row that is not empty, and the line where it begins.
     fn next_row(&mut self) -> Result<Option<(u64, StringRecord)>, String> {
         let mut cells = StringRecord::new();
-        self.rows.get_mut().source.mark();
-        match self.rows.read_record(&mut cells) {
-            Ok(true) => Ok(Some((self.line_of(&cells), cells))),
-            Ok(false) => Ok(None),
-            Err(error) => Err(format!("the file cannot be read: {error}")),
+        loop {
+            self.rows.get_mut().source.mark();
+            match self.rows.read_record(&mut cells) {
+                Ok(true) if cells.iter().all(|cell| cell.trim().is_empty()) => {}
+                Ok(true) => return Ok(Some((self.line_of(&cells), cells))),
+                Ok(false) => return Ok(None),
+                Err(error) => return Err(format!("the file cannot be read: {error}")),
+            }
         }
     }
 
@@ -206,9 +212,10 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn take(&mut self, cells: &StringRecord, line: u64) {
-        if cells.iter().all(|cell| cell.trim().is_empty()) || self.take_outside(cells) {
+        if self.take_outside(cells) {
             return;
         }
+        self.short = cells.len() < self.profile.width();
         self.settle_cells(line);
         let rows = Rows { profile: &self.profile, places: &self.places, fixed: &self.fixed };
         let Some(row) = rows.read(cells, line) else { return };
@@ -285,8 +292,16 @@ impl<R: BufRead> Reader<R> {
 
     /// Gives a row to its statement.
     fn give(&mut self, row: Row) {
-        if row.account.is_none() && self.places_account() {
-            let problem = "the row names no account, so it belongs to none".to_owned();
+        // A row of nobody may be anybody's, so no statement of the file is complete without it.
+        let account = &self.profile.account;
+        let nobody = row.account.is_none() && account.number_column.is_some()
+            || row.currency.is_none() && account.currency_column.is_some();
+        if nobody {
+            let mut problem = "the row does not say its account and currency, so it belongs to none".to_owned();
+            for (more, _) in &row.problems {
+                problem.push_str("; ");
+                problem.push_str(more);
+            }
             return self.tell_file(row.line, problem, Severity::Grave);
         }
         if self.draft.as_ref().is_some_and(|draft| !draft.is_of(&row)) {
@@ -303,10 +318,6 @@ impl<R: BufRead> Reader<R> {
         if let Some(draft) = &mut self.draft {
             draft.take(row, &mut self.ready);
         }
-    }
-
-    fn places_account(&self) -> bool {
-        self.profile.account.number_column.is_some()
     }
 
     fn begin_statement(&mut self, line: u64, key: (Option<String>, Option<Currency>), first: Option<&Row>) {
@@ -336,12 +347,27 @@ impl<R: BufRead> Reader<R> {
             let watched = self.rows.get_ref();
             (watched.within == Within::Quoted, watched.source.mended())
         };
-        let unterminated =
-            !matches!(self.rows.get_ref().last, b'\n' | b'\r') && !self.profile.file.last_row_unterminated;
+        let in_row = !matches!(self.rows.get_ref().last, b'\n' | b'\r');
+        let unterminated = in_row && !self.profile.file.last_row_unterminated;
         self.settle_cells(line);
         if unclosed {
             let text = "the file ends inside of quotes: it was cut off, or a quote is missing".to_owned();
             self.tell_file(line, text, Severity::Grave);
+        }
+        if in_row && self.short {
+            self.tell_file(
+                line,
+                "the file ends inside of a row: fetch it again from the bank".to_owned(),
+                Severity::Grave,
+            );
+        }
+        let account = &self.profile.account;
+        let several = account.number_column.is_some() || account.currency_column.is_some();
+        let held = self.profile.file.mixed_accounts || self.profile.file.order == Order::NewestFirst;
+        if unterminated && several && held {
+            // Put in order, the last row may be of any statement.
+            let text = "the last row has no line end, so the file may be cut off: fetch it again, or set file.last_row_unterminated where this bank's files end so";
+            self.tell_file(line, text.to_owned(), Severity::Grave);
         }
         self.give_held();
         if self.statements == 0 {

@@ -93,10 +93,16 @@ pub(super) fn pieces(line: &str) -> Vec<Piece<'_>> {
 fn begins_record(text: &str) -> bool {
     let Some(code) = text.get(..2).and_then(Code::of).filter(|_| text.get(2..3) == Some(",")) else { return false };
     let mut fields = text.get(3..).unwrap_or_default().split([',', '/']);
+    let commas = text.split('/').next().unwrap_or_default().matches(',').count();
     let mut is = |rule: fn(&str) -> bool| fields.next().is_some_and(|f| rule(f.trim()));
     let digits = |f: &str| !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit());
     match code {
-        Code::Entry => is(|f| f.len() == 3 && f.bytes().all(|b| b.is_ascii_digit())) && is(digits),
+        // Type, amount (none where no money moves), funds type, and at least one reference and a text.
+        Code::Entry => {
+            commas >= 5
+                && is(|f| f.len() == 3 && f.bytes().all(|b| b.is_ascii_digit()))
+                && is(|f| f.bytes().all(|b| b.is_ascii_digit()))
+        }
         Code::AccountEnd | Code::GroupEnd | Code::FileEnd => {
             is(|f| f.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit()) && !f.is_empty()) && is(digits)
         }

@@ -129,7 +129,7 @@ impl Rows<'_> {
     fn status(&self, cells: &StringRecord) -> Result<Option<Status>, String> {
         let Some(statuses) = &self.profile.status else { return Ok(Some(Status::Booked)) };
         let said = text(cells, self.places.status).unwrap_or_default();
-        let is = |list: &[String]| list.iter().any(|known| *known == said);
+        let is = |list: &[String]| list.contains(&said);
         if is(&statuses.booked) {
             Ok(Some(Status::Booked))
         } else if is(&statuses.pending) {

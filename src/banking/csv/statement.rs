@@ -172,6 +172,8 @@ impl Draft {
                 Order::OldestFirst => " (is the newest row first? then file.order is to say so)",
                 Order::NewestFirst => " (is the oldest row first? then file.order is to say so)",
             };
+            // One wrong row is a wrong row; where every other one is, the order is.
+            let hint = if self.breaks.saturating_mul(2) >= self.foot.line_count { hint } else { "" };
             let problem = format!("{problem}{more}{hint}");
             let (statement, severity) = (Some(self.index), Severity::Quarantine);
             ready.push_back(Event::Problem(Problem { statement, at, problem, severity }));
