@@ -94,6 +94,7 @@ pub struct Fit<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Awaited {
     all: Vec<Expected>,
+    by_own_key: HashMap<String, usize>,
     by_reference: HashMap<String, Vec<usize>>,
     by_counterparty: HashMap<String, Vec<usize>>,
 }
@@ -103,6 +104,7 @@ impl Awaited {
     pub fn new(all: Vec<Expected>) -> Awaited {
         let mut awaited = Awaited { all, ..Awaited::default() };
         for (place, e) in awaited.all.iter().enumerate() {
+            awaited.by_own_key.insert(e.key.clone(), place);
             if let Some(key) = &e.reference {
                 awaited.by_reference.entry(key.clone()).or_default().push(place);
             }
@@ -151,14 +153,14 @@ impl Awaited {
 
     /// A payment has met the one with this key: no other one can.
     pub fn take(&mut self, key: &str) {
-        for taken in self.all.iter_mut().filter(|e| e.key == key) {
+        if let Some(taken) = self.by_own_key.get(key).and_then(|place| self.all.get_mut(*place)) {
             taken.state = State::Met;
         }
     }
 
     /// The id of the one with this key.
     pub fn id(&self, key: &str) -> Option<&str> {
-        self.all.iter().find(|e| e.key == key).map(|e| e.id.as_str())
+        self.by_own_key.get(key).and_then(|place| self.all.get(*place)).map(|e| e.id.as_str())
     }
 }
 
