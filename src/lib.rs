@@ -15,5 +15,6 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod positions;
+pub mod rates;
 pub mod statements;
 pub mod time;

@@ -28,6 +28,8 @@ pub enum Statement {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// List statements that should be here by now and are not
+    Due(super::statement_due::Due),
     /// List the statements that came, or show one with its lines and where each went
     Show {
         /// A statement's id; left out: the newest files and their statements
@@ -42,6 +44,7 @@ pub enum Statement {
 pub fn run(context: &Context, command: &Statement) -> Result<()> {
     match command {
         Statement::Inspect { files } => inspect_files(context, files),
+        Statement::Due(due) => super::statement_due::run(context, due),
         Statement::Import { files } => import(context, files),
         Statement::Show { id: Some(id), .. } => show(context, id),
         Statement::Show { id: None, limit } => list(context, *limit),

@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 pub mod check;
+pub mod due;
 pub mod identity;
 mod store;
 pub mod survey;

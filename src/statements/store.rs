@@ -1,8 +1,11 @@
 //! The SQL of files, statements and lines.
 
+mod due;
 mod files;
 mod lines;
 
+pub use due::Came;
+pub(super) use due::came;
 pub(super) use files::set_file_state;
 pub use files::{FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes};
 pub(super) use lines::lines_not_of;
