@@ -3,7 +3,7 @@
 use super::file::{Chart, ChartFile, Metadata};
 use super::plan::{self, Plan};
 use super::reading::Problem;
-use super::sheet::{self, Line, LineProblem, Row};
+use super::sheet::{self, Line, LineProblem, Row, Sheet};
 use super::store::{self, Stored};
 use super::{Applied, Refusal, creation};
 use crate::db::{Conn, Tx};
@@ -27,27 +27,27 @@ pub struct Planned {
 }
 
 /// Says what [`import`] would do, or refuse, and does nothing.
-pub fn plan_import(conn: &mut Conn, rows: &[Row]) -> Result<Planned> {
+pub fn plan_import(conn: &mut Conn, sheet: &Sheet) -> Result<Planned> {
     let stored = store::stored(conn)?;
-    let chart = chart_of(rows, &stored)?;
-    let plan = plan_of(rows, &chart, &stored)?;
+    let chart = chart_of(sheet, &stored)?;
+    let plan = plan_of(&sheet.rows, &chart, &stored)?;
     let relabelled: Vec<String> = plan.relabels.iter().map(|r| r.code.clone()).collect();
     let limited: Vec<String> = plan.limits.iter().map(|(code, _)| (*code).to_owned()).collect();
     let touched: HashSet<&String> = relabelled.iter().chain(&limited).collect();
     let new: Vec<String> = plan.leaves.iter().map(|l| l.code.clone()).collect();
-    Ok(Planned { unchanged: rows.len().saturating_sub(new.len() + touched.len()), new, relabelled, limited })
+    Ok(Planned { unchanged: sheet.rows.len().saturating_sub(new.len() + touched.len()), new, relabelled, limited })
 }
 
 /// Makes the leaves of a sheet and changes those that are there, all or nothing. The same sheet again changes nothing.
-pub fn import(tx: &mut Tx<'_>, rows: &[Row]) -> Result<Applied> {
+pub fn import(tx: &mut Tx<'_>, sheet: &Sheet) -> Result<Applied> {
     let stored = store::stored(tx.conn())?;
-    let chart = chart_of(rows, &stored)?;
-    let plan = plan_of(rows, &chart, &stored)?;
+    let chart = chart_of(sheet, &stored)?;
+    let plan = plan_of(&sheet.rows, &chart, &stored)?;
     creation::carry_out(tx, &plan, &stored)
 }
 
-fn chart_of(rows: &[Row], stored: &Stored) -> Result<Chart> {
-    let mut wrong = Vec::new();
+fn chart_of(sheet: &Sheet, stored: &Stored) -> Result<Chart> {
+    let (rows, mut wrong) = (&sheet.rows, sheet.problems.clone());
     let mut file = ChartFile::default();
     for row in rows {
         let there = stored.sub_accounts.get(&row.code);

@@ -34,7 +34,7 @@ pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
 pub use file::ChartFile;
 pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
-pub use sheet::{LineProblem, Row, read as read_sheet};
+pub use sheet::{LineProblem, Sheet, read as read_sheet};
 pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
     master, masters, products, sub_account, sub_accounts,

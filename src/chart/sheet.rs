@@ -76,8 +76,17 @@ pub struct Row {
     pub virtual_number: Option<String>,
 }
 
-/// Reads a sheet, or says everything that is wrong with its form.
-pub fn read(text: &str) -> Result<Vec<Row>, Vec<LineProblem>> {
+/// A sheet as read: the rows whose form is right, and what is wrong with the others, so that all problems are told at once.
+#[derive(Debug, Clone, Default)]
+pub struct Sheet {
+    /// In the order of the file.
+    pub rows: Vec<Row>,
+    /// Problems of form.
+    pub problems: Vec<LineProblem>,
+}
+
+/// Reads a sheet; the error is about the file as a whole.
+pub fn read(text: &str) -> Result<Sheet, Vec<LineProblem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().next().unwrap_or_default();
     // Where the comma is the decimal sign, spreadsheets put semicolons between cells.
@@ -86,10 +95,11 @@ pub fn read(text: &str) -> Result<Vec<Row>, Vec<LineProblem>> {
         csv::ReaderBuilder::new().delimiter(if semicolons { b';' } else { b',' }).from_reader(text.as_bytes());
     let headings: Vec<String> =
         reader.headers().map(|h| h.iter().map(|c| c.trim().to_owned()).collect()).unwrap_or_default();
-    let mut problems = check_headings(&headings);
-    if !problems.is_empty() {
-        return Err(problems);
+    let wrong = check_headings(&headings);
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
+    let mut problems = Vec::new();
     let mut rows = Vec::new();
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for record in reader.records() {
@@ -115,9 +125,9 @@ pub fn read(text: &str) -> Result<Vec<Row>, Vec<LineProblem>> {
         }
     }
     if rows.is_empty() && problems.is_empty() {
-        problems.push(LineProblem { line: 0, problem: "the file has no rows".to_owned() });
+        return Err(vec![LineProblem { line: 0, problem: "the file has no rows".to_owned() }]);
     }
-    if problems.is_empty() { Ok(rows) } else { Err(problems) }
+    Ok(Sheet { rows, problems })
 }
 
 fn check_headings(headings: &[String]) -> Vec<LineProblem> {
@@ -261,7 +271,12 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     fn said(text: &str) -> String {
-        read(text).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        read(text)
+            .map_or_else(|whole| whole, |sheet| sheet.problems)
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]
@@ -291,7 +306,7 @@ mod tests {
         assert!(said("code\n").contains("no rows"));
         assert!(said("").contains("code"));
         let semicolons = read("\u{feff}code;name\r\nm/p/de/x;\"A; B\"\r\n").unwrap();
-        assert_eq!(semicolons[0].table.name.as_deref(), Some("A; B"));
+        assert_eq!(semicolons.rows[0].table.name.as_deref(), Some("A; B"));
     }
 
     #[test]
@@ -325,7 +340,7 @@ mod tests {
             };
             let lines: Vec<Line> = texts.iter().enumerate().map(line).collect();
             let text = write(&lines).unwrap();
-            let rows = read(&text).unwrap();
+            let rows = read(&text).unwrap().rows;
             for (row, line) in rows.iter().zip(&lines) {
                 prop_assert_eq!(row.table.name.as_deref(), Some(line.name.as_str()));
                 prop_assert_eq!(row.table.floor.as_deref(), Some(line.floor.as_deref().unwrap_or("none")));

@@ -11,6 +11,7 @@ mod interruption;
 mod journal;
 mod nodes;
 mod positions;
+mod reference;
 mod scenarios;
 mod tampering;
 mod tidy;

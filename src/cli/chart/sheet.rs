@@ -40,12 +40,12 @@ pub fn import(context: &Context, args: &Import) -> Result<()> {
         chart::Refusal::Sheet(vec![chart::LineProblem { line: 0, problem: "it is not UTF-8; save it so".to_owned() }])
     };
     let text = String::from_utf8(bytes).map_err(|e| Error::from(not_utf8(e)).within(&path))?;
-    let rows = chart::read_sheet(&text).map_err(|p| Error::from(chart::Refusal::Sheet(p)).within(&path))?;
+    let sheet = chart::read_sheet(&text).map_err(|p| Error::from(chart::Refusal::Sheet(p)).within(&path))?;
     if args.plan {
-        return plan(context, &args.file, &rows);
+        return plan(context, &args.file, &sheet);
     }
     let db = context.open_treasury()?;
-    let applied = db.write("chart.import", &context.who, move |tx| chart::import(tx, &rows));
+    let applied = db.write("chart.import", &context.who, move |tx| chart::import(tx, &sheet));
     let applied = applied.map_err(|e| e.within(&path))?;
     if context.json {
         let mut shown = serde_json::to_value(&applied).map_err(|e| Error::Broken(e.to_string()))?;
@@ -70,8 +70,8 @@ pub fn import(context: &Context, args: &Import) -> Result<()> {
     Ok(())
 }
 
-fn plan(context: &Context, path: &std::path::Path, rows: &[chart::Row]) -> Result<()> {
-    let planned = context.open_to_read()?.read(|conn| chart::plan_import(conn, rows));
+fn plan(context: &Context, path: &std::path::Path, sheet: &chart::Sheet) -> Result<()> {
+    let planned = context.open_to_read()?.read(|conn| chart::plan_import(conn, sheet));
     let planned = planned.map_err(|e| e.within(path.display()))?;
     if context.json {
         return print_json(&planned);
