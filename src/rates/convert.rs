@@ -42,9 +42,12 @@ impl<'q> Converter<'q> {
         legs.map(|code| self.quotes.quotes.get(code)).collect()
     }
 
-    /// Whether a currency is neither the base nor has a rate.
+    /// Whether a currency is neither the base nor has a rate. Where there are no rates at all, the other ones lack them.
     pub fn lacks(&self, currency: &str) -> bool {
-        self.quotes.base.as_deref() != Some(currency) && !self.quotes.quotes.contains_key(currency)
+        match self.quotes.base.as_deref() {
+            None => currency != self.into.code(),
+            Some(base) => base != currency && !self.quotes.quotes.contains_key(currency),
+        }
     }
 
     /// An amount in whole minor units, not rounded yet. `Ok(None)`: a rate is missing.

@@ -354,7 +354,7 @@ mod tests {
             let mut damaged = DAY.as_bytes().to_vec();
             damaged[at] = byte;
             let _ = read(&damaged);
-            prop_assert!(read(DAY[..cut].as_bytes()).is_err());
+            prop_assert!(read(&DAY.as_bytes()[..cut]).is_err());
         }
 
         #[test]
