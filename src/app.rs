@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::expectations;
 use crate::ledger::{self, check::Violation};
 use crate::positions;
+use crate::rates::{self, RatesTable};
 use crate::statements;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub struct TreasuryFile {
     pub rule: Vec<RuleFile>,
     /// `[[calendar]]`
     pub calendar: Vec<CalendarTable>,
+    /// The currency of reports; ISO 4217.
+    pub reporting_currency: Option<String>,
+    /// `[rates]`
+    pub rates: Option<RatesTable>,
 }
 
 impl TreasuryFile {
@@ -68,24 +73,28 @@ pub struct AppliedFile {
     pub rules: usize,
     /// Codes of calendars that are new or have other days.
     pub calendars: Vec<String>,
+    /// Names of settings that have another value.
+    pub settings: Vec<String>,
 }
 
 impl AppliedFile {
     /// Whether everything was there already.
     pub fn nothing_new(&self) -> bool {
-        self.chart.nothing_new() && self.rules == 0 && self.calendars.is_empty()
+        self.chart.nothing_new() && self.rules == 0 && self.calendars.is_empty() && self.settings.is_empty()
     }
 }
 
 /// Makes what the file describes and the treasury does not have yet, all or nothing.
 pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile> {
     let (rules, calendars) = (file.rule.clone(), file.calendar.clone());
+    let (reporting_currency, rates) = (file.reporting_currency.clone(), file.rates.clone());
     let chart = file.into_chart();
     db.write("chart.apply", who, move |tx| {
         // Masters name calendars.
         let calendars = calendars::apply(tx, &calendars)?;
+        let settings = rates::apply_settings(tx, reporting_currency.as_deref(), rates.as_ref())?;
         let chart = chart::apply(tx, &chart)?;
-        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars })
+        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars, settings })
     })
 }
 

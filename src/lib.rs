@@ -16,6 +16,7 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod positions;
+pub mod rates;
 pub mod sheet;
 pub mod statements;
 pub mod time;

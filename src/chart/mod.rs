@@ -10,6 +10,7 @@
 //! | `file.rs`, `reading.rs` | the file as written, as meant, and every problem on the way (pure) |
 //! | `plan.rs` | what is new, what is renamed, what contradicts (pure) |
 //! | `creation.rs` | carries a plan out |
+//! | `bulk.rs`, `sheet.rs` | many sub-accounts at once, as CSV in and out (the sheet is pure) |
 //! | `lifecycle.rs` | a leaf's states, limits and expiry |
 //! | `numbers.rs` | virtual account numbers, and which master a statement means (pure) |
 //! | `check.rs` | what must always hold of a chart |
@@ -18,6 +19,7 @@ use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use std::fmt;
 
+mod bulk;
 mod check;
 mod creation;
 pub mod file;
@@ -25,11 +27,14 @@ mod lifecycle;
 pub mod numbers;
 mod plan;
 pub mod reading;
+mod sheet;
 mod store;
 
+pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
 pub use file::ChartFile;
 pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
+pub use sheet::{LineProblem, Sheet, read as read_sheet};
 pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
     master, masters, products, sub_account, sub_accounts,
@@ -44,6 +49,8 @@ pub const HOUSE: [&str; 5] = ["pool", "fees", "interest", "rounding", "fx"];
 pub enum Refusal {
     /// The file has problems; all of them are named.
     Problems(Vec<reading::Problem>),
+    /// A sheet of sub-accounts has problems; all of them are named with their line.
+    Sheet(Vec<LineProblem>),
     /// A master's range has no number left.
     NumbersUsedUp { master: String, problem: numbers::Problem },
     /// Only leaves can be frozen and closed.
@@ -60,6 +67,7 @@ impl crate::error::Refusal for Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::Problems(_) => "chart_problems",
+            Refusal::Sheet(_) => "bad_sheet",
             Refusal::NumbersUsedUp { .. } => "numbers_used_up",
             Refusal::NotALeaf { .. } => "not_a_leaf",
             Refusal::NoReason => "no_reason",
@@ -80,6 +88,12 @@ impl fmt::Display for Refusal {
                     if count == 1 { "" } else { "s" }
                 )?;
                 problems.iter().try_for_each(|p| write!(f, "\n  {p}"))
+            }
+            Refusal::Sheet(problems) => {
+                let (count, s) = (problems.len(), if problems.len() == 1 { "" } else { "s" });
+                write!(f, "the file has {count} problem{s}, and nothing was changed:")?;
+                problems.iter().take(100).try_for_each(|p| write!(f, "\n  {p}"))?;
+                if count > 100 { write!(f, "\n  and {} more", count - 100) } else { Ok(()) }
             }
             Refusal::NumbersUsedUp { master, problem } => {
                 write!(
@@ -140,7 +154,8 @@ pub fn apply(tx: &mut Tx<'_>, file: &ChartFile) -> Result<Applied> {
     let stored = store::stored(tx.conn())?;
     let chart = file.read(&stored.known()).map_err(Refusal::Problems)?;
     let plan = plan::plan(&chart, &stored).map_err(|conflicts| {
-        let list = conflicts.join("\n  ");
+        let list: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        let list = list.join("\n  ");
         Error::Conflict(format!("the file contradicts the chart, and nothing was changed:\n  {list}"))
     })?;
     for master in &plan.standing {

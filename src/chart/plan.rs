@@ -1,6 +1,7 @@
 //! What a chart asks for against what is there: new things, new names, contradictions. Pure.
 
 use super::file::{Bank, Chart, Entity, Label, Leaf, Market, Master, Product, ScheduleChange};
+use super::reading::Problem;
 use super::store::{MasterRow, Stored};
 use crate::calendars;
 use crate::ledger::{AccountKind, Terms};
@@ -91,7 +92,7 @@ pub struct Relabel {
 }
 
 /// Compares; or names every contradiction.
-pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<String>> {
+pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Problem>> {
     let mut plan = Plan::default();
     let mut conflicts = Conflicts(Vec::new());
     for entity in &chart.entities {
@@ -144,7 +145,7 @@ pub fn plan<'c>(chart: &'c Chart, stored: &Stored) -> Result<Plan<'c>, Vec<Strin
         let before = stored.terms.get(&leaf.code).copied();
         let standing = before.unwrap_or_else(|| Terms::of_kind(AccountKind::Leaf));
         match limits_of(leaf, standing, chart, stored) {
-            Err(what) => conflicts.0.push(format!("[[sub_account]] \"{}\", {what}", leaf.code)),
+            Err(what) => conflicts.add(Thing::SubAccount, &leaf.code, "limits", what),
             Ok(terms) if terms == standing => {}
             Ok(terms) if before.is_some() => plan.limits.push((&leaf.code, terms)),
             Ok(terms) => drop(plan.new_limits.insert(&leaf.code, terms)),
@@ -224,15 +225,16 @@ impl Plan<'_> {
     }
 }
 
-struct Conflicts(Vec<String>);
+struct Conflicts(Vec<Problem>);
 
 impl Conflicts {
-    fn differ(&mut self, thing: Thing, code: &str, field: &str, stored: &str, asked: &str) {
+    fn add(&mut self, thing: Thing, code: &str, field: &'static str, problem: String) {
+        self.0.push(Problem { table: thing.as_str(), item: format!("\"{code}\""), field, problem });
+    }
+
+    fn differ(&mut self, thing: Thing, code: &str, field: &'static str, stored: &str, asked: &str) {
         if stored != asked {
-            let thing = thing.as_str();
-            self.0.push(format!(
-                "[[{thing}]] \"{code}\", {field}: it is {stored} and cannot change; the file says {asked}"
-            ));
+            self.add(thing, code, field, format!("it is {stored} and cannot change; the file says {asked}"));
         }
     }
 

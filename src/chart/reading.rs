@@ -11,7 +11,7 @@ use super::file::{
 use super::lifecycle::LimitChange;
 use super::numbers::{self, Scheme};
 use crate::calendars::Calendar;
-use crate::ledger::Terms;
+use crate::ledger::{AccountKind, Terms};
 use crate::money::{Currency, Minor};
 use chrono::{NaiveDate, NaiveTime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,7 +246,7 @@ impl Reader {
     }
 
     /// Limits that contradict each other are found when they meet those that stay.
-    fn limits(&mut self, at: &Place, t: &SubAccountTable) -> LimitChange {
+    fn limits(&mut self, at: &Place, code: &str, t: &SubAccountTable) -> LimitChange {
         let limit = |text: &Option<String>| text.clone().map(|t| (t != "none").then_some(t));
         let expires_on = match t.expires_on.as_deref() {
             None => None,
@@ -269,8 +269,15 @@ impl Reader {
         if let Some(currency) = currency {
             for (field, change) in asked.amounts() {
                 if let Err(what) = change.applied_to(Terms::default(), currency, "UTC") {
-                    self.wrong(at, field, what);
+                    let named = what.split_once(": ").map_or(what.as_str(), |(_, problem)| problem);
+                    self.wrong(at, field, named);
                 }
+            }
+            // Of a leaf that is there, limits that stay count too.
+            let new = !self.known.leaves.contains(code);
+            let terms = asked.applied_to(Terms::of_kind(AccountKind::Leaf), currency, "UTC").ok().filter(|_| new);
+            if let Some(what) = terms.and_then(|terms| terms.problem(currency)) {
+                self.wrong(at, "limits", what);
             }
         }
         asked
@@ -296,8 +303,8 @@ impl Reader {
         if let Some(owner) = &t.owner {
             self.reference(&at, "owner", owner, |k| k.entities.contains(owner), "entity");
         }
+        let limits = self.limits(&at, &code, t);
         self.known.leaves.insert(code.clone());
-        let limits = self.limits(&at, t);
         Leaf {
             code,
             master: t.master.clone(),

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub(super) mod leaf;
+mod sheet;
 
 /// What to do with the chart.
 #[derive(Debug, clap::Subcommand)]
@@ -26,6 +27,10 @@ pub enum Chart {
         /// TOML with tables [[entity]], [[bank]], [[product]], [[market]], [[master]], [[sub_account]], [[rule]]
         file: PathBuf,
     },
+    /// Make and change many sub-accounts from a CSV, all or nothing; the same file again changes nothing
+    Import(sheet::Import),
+    /// Write the products' sub-accounts as CSV, with the columns that import reads
+    Export(sheet::Export),
     /// Stop decisions on a leaf; what the bank has done is posted all the same
     Freeze(leaf::One),
     /// Let a frozen leaf be used again
@@ -43,6 +48,8 @@ pub fn run(context: &Context, command: &Chart) -> Result<()> {
     match command {
         Chart::Show { master } => show(context, master.as_deref()),
         Chart::Apply { file } => apply(context, file),
+        Chart::Import(args) => sheet::import(context, args),
+        Chart::Export(args) => sheet::export(context, args),
         Chart::Freeze(one) => leaf::change_state(context, one, Move::Freeze),
         Chart::Unfreeze(one) => leaf::change_state(context, one, Move::Unfreeze),
         Chart::Close(one) => leaf::change_state(context, one, Move::Close),
@@ -76,6 +83,9 @@ fn print_applied(applied: &AppliedFile) {
     }
     if !applied.calendars.is_empty() {
         say!("calendars: {}", applied.calendars.join(", "));
+    }
+    if !applied.settings.is_empty() {
+        say!("settings: {}", applied.settings.join(", "));
     }
     print_chart(&applied.chart);
 }

@@ -31,9 +31,11 @@ mod healing;
 mod journal;
 mod positions;
 mod profile;
+mod rates;
 mod route;
 mod settlement;
 mod statement;
+mod statement_due;
 mod table;
 
 /// Tributary: one bank account per bank and currency, every product's balance to the cent
@@ -63,6 +65,9 @@ enum Command {
     /// Business days: on which days a bank works
     #[command(subcommand)]
     Calendar(calendar::Calendar),
+    /// Rates between currencies, with source, day and age
+    #[command(subcommand)]
+    Rates(rates::Rates),
     /// Ledger accounts and their postings
     Accounts(accounts::Accounts),
     /// What each product has, and how each master stands against its bank
@@ -160,6 +165,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Demo(demo) => demo::run(context, demo),
         Command::Chart(chart) => chart::run(context, chart),
         Command::Calendar(calendar) => calendar::run(context, calendar),
+        Command::Rates(rates) => rates::run(context, rates),
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),
         Command::Statement(statement) => statement::run(context, statement),

@@ -1,12 +1,18 @@
 //! `tributary positions`: what each product has, and how each master stands against its bank.
 
+use super::rates::print_quotes;
 use super::table::{grouped, table};
 use super::{Context, print_json};
+use crate::db::Conn;
 use crate::error::Result;
 use crate::expectations;
-use crate::positions::{Amount, MasterLine, Report, Total, positions};
+use crate::money::Currency;
+use crate::positions::{
+    Amount, MasterLine, Report, Reporting, Total, TotalInReporting, Totals, positions, positions_in,
+};
+use crate::rates;
 use crate::statements;
-use crate::time::{Clock, SystemClock, day_of};
+use crate::time::{Clock, Instant, SystemClock, day_of};
 use chrono::NaiveDate;
 
 /// What to show.
@@ -18,12 +24,25 @@ pub struct Positions {
     /// What a line of the first table stands for
     #[arg(long, value_enum, default_value_t = By::Product)]
     by: By,
+    /// In this currency too, such as EUR, with the rates of that day [default: the treasury file's reporting_currency]
+    #[arg(long = "in", value_name = "CURRENCY")]
+    into: Option<Currency>,
+    /// Whose rates [default: those of the settings, or of the only source]
+    #[arg(long, value_name = "SOURCE")]
+    rates: Option<String>,
+    /// Rates as they were known at this instant, before later corrections
+    #[arg(long, value_name = "INSTANT")]
+    rates_known_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum By {
     /// A product in one currency
     Product,
+    /// A market in one currency
+    Market,
+    /// A currency
+    Currency,
     /// A product in one master
     Master,
     /// A leaf
@@ -32,10 +51,13 @@ enum By {
 
 /// Shows positions.
 pub fn run(context: &Context, args: &Positions) -> Result<()> {
+    let today = day_of(SystemClock.now());
+    let asked =
+        rates::Asked { source: args.rates.clone(), on: args.as_of.unwrap_or(today), known_at: args.rates_known_at };
     let (report, gaps, missing) = context.open_to_read()?.read(|conn| {
         let gaps = if context.json { Vec::new() } else { statements::all_gaps(conn)? };
         let missing = if args.as_of.is_some() { 0 } else { expectations::counts(conn)?.expired };
-        Ok((positions(conn, args.as_of)?, gaps, missing))
+        Ok((report(conn, args, &asked)?, gaps, missing))
     })?;
     if context.json {
         return print_json(&report);
@@ -50,12 +72,15 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
         say!("As of the end of {day}");
     }
     match args.by {
-        By::Product => print_totals("product", &report.totals()?),
-        By::Master => print_totals("product in master", &report.totals_by_master()?),
-        By::Leaf => print_leaves(&report),
+        By::Product => print_totals("product", &report.totals()?, &report, |t| &t.by_product)?,
+        By::Market => print_totals("market", &report.totals_by_market()?, &report, |t| &t.by_market)?,
+        By::Currency => print_totals("", &[], &report, |t| &t.by_currency)?,
+        By::Master => print_totals("product in master", &report.totals_by_master()?, &report, |t| &t.by_master)?,
+        By::Leaf => print_leaves(&report)?,
     }
+    print_rates(&report);
     say!("");
-    print_masters(&report.masters, args.as_of.unwrap_or_else(|| day_of(SystemClock.now())));
+    print_masters(&report.masters, asked.on);
     // What comes after the day asked for is not of its picture.
     for gap in gaps.iter().filter(|g| args.as_of.is_none_or(|day| g.next_closed_on <= day)) {
         say!("{gap}");
@@ -70,9 +95,25 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     Ok(())
 }
 
+/// Converted where a currency is asked for or set. That nothing says whose rates count is a note, unless it was asked for.
+fn report(conn: &mut Conn, args: &Positions, asked: &rates::Asked) -> Result<Report> {
+    if let Some(into) = args.into {
+        return positions_in(conn, args.as_of, into, asked);
+    }
+    let set = rates::settings(conn)?.reporting_currency.and_then(|code| code.parse().ok());
+    let Some(into) = set else { return positions(conn, args.as_of) };
+    match positions_in(conn, args.as_of, into, asked) {
+        Err(no) if no.code() == "which_rates" => {
+            eprintln!("tributary: {no}");
+            positions(conn, args.as_of)
+        }
+        other => other,
+    }
+}
+
 /// The products' totals, and each master against its bank as seen on a day.
 pub fn print(report: &Report, today: NaiveDate) -> Result<()> {
-    print_totals("product", &report.totals()?);
+    print_totals("product", &report.totals()?, report, |t| &t.by_product)?;
     print_masters(&report.masters, today);
     Ok(())
 }
@@ -89,24 +130,91 @@ fn amounts(booked: Amount, held: Amount, available: Amount, expected: Option<Amo
     [booked, held, available].map(grouped).into_iter().chain(expected).collect()
 }
 
-fn print_totals(heading: &str, totals: &[Total]) {
-    let (headings, shown) = headings(&[heading, "currency", ">leaves"], totals.iter().map(|t| t.expected));
+/// A line for each, then the totals of each currency; in the reporting currency a line for each name and for all.
+fn print_totals(
+    heading: &str,
+    totals: &[Total],
+    report: &Report,
+    pick: fn(&Totals) -> &Vec<TotalInReporting>,
+) -> Result<()> {
+    let all = report.totals_by_currency()?;
+    let (headings, shown) = headings(&[heading, "currency", ">leaves"], all.iter().map(|t| t.expected));
     let mut lines = table(&headings);
-    for t in totals {
+    for t in totals.iter().chain(&all) {
         let names = vec![t.product.clone(), t.currency.clone(), t.leaves.to_string()];
         lines.add_row([names, amounts(t.booked, t.held, t.available, t.expected, shown)].concat());
     }
     say!("{lines}");
-}
-
-fn print_leaves(report: &Report) {
-    let (headings, shown) = headings(&["leaf", "currency"], report.positions.iter().map(|p| p.expected));
-    let mut lines = table(&headings);
-    for p in &report.positions {
-        let names = vec![p.sub_account.clone(), p.currency.clone()];
-        lines.add_row([names, amounts(p.booked, p.held, p.available, p.expected, shown)].concat());
+    let (Some(reporting), Some(currency)) = (&report.reporting, &report.reporting_currency) else { return Ok(()) };
+    let of = if heading.is_empty() || heading == "product in master" { "of" } else { heading };
+    say!("\nIn {currency}, each figure and each total rounded once");
+    let mut lines = table(&[of, ">leaves", ">booked", ">held", ">available", "~no rate of"]);
+    for t in pick(&reporting.totals).iter().chain([&reporting.totals.all]) {
+        let name = if t.of == "all" { "total" } else { &t.of };
+        lines.add_row([
+            name.to_owned(),
+            t.leaves.to_string(),
+            or_missing(t.booked),
+            or_missing(t.held),
+            or_missing(t.available),
+            t.missing_rates.join(", "),
+        ]);
     }
     say!("{lines}");
+    Ok(())
+}
+
+fn or_missing(amount: Option<Amount>) -> String {
+    amount.map_or_else(|| "missing".to_owned(), grouped)
+}
+
+/// The rates behind the figures; those that are too old are marked.
+fn print_rates(report: &Report) {
+    let Some(reporting) = &report.reporting else { return };
+    if !reporting.rates.is_empty() {
+        say!("");
+        print_quotes(reporting.rates.iter());
+    }
+    let stale: Vec<&str> = reporting.rates.iter().filter(|q| q.stale).map(|q| q.currency.as_str()).collect();
+    if !stale.is_empty() {
+        say!(
+            "The rates of {} are older than they should be; `tributary rates import` takes newer ones in.",
+            stale.join(", ")
+        );
+    }
+    if !reporting.missing_rates.is_empty() {
+        let missing = reporting.missing_rates.join(", ");
+        say!(
+            "There is no rate of {missing} on {} or before: figures that need one are missing, not zero.",
+            reporting.rates_on
+        );
+    }
+}
+
+fn print_leaves(report: &Report) -> Result<()> {
+    let all = report.totals_by_currency()?;
+    let (mut headings, shown) = headings(&["leaf", "currency"], all.iter().map(|t| t.expected));
+    let into = report.reporting_currency.as_deref().map(|c| [format!(">booked in {c}"), format!(">available in {c}")]);
+    headings.extend(into.iter().flatten().map(String::as_str));
+    let mut lines = table(&headings);
+    for p in &report.positions {
+        let mut row = vec![p.sub_account.clone(), p.currency.clone()];
+        row.extend(amounts(p.booked, p.held, p.available, p.expected, shown));
+        row.extend(p.in_reporting.iter().flat_map(|c| [or_missing(c.booked), or_missing(c.available)]));
+        lines.add_row(row);
+    }
+    for t in all {
+        let names = vec!["total".to_owned(), t.currency.clone()];
+        lines.add_row([names, amounts(t.booked, t.held, t.available, t.expected, shown)].concat());
+    }
+    if let Some(Reporting { totals: Totals { all, .. }, .. }) = &report.reporting {
+        let mut row = vec![String::new(); headings.len() - 2];
+        row.splice(..1, ["total".to_owned()]);
+        row.extend([or_missing(all.booked), or_missing(all.available)]);
+        lines.add_row(row);
+    }
+    say!("{lines}");
+    Ok(())
 }
 
 fn print_masters(masters: &[MasterLine], today: NaiveDate) {

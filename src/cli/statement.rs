@@ -44,6 +44,8 @@ pub enum Statement {
     Breaks,
     /// How a bank reports on a master: shown, or set
     Profile(super::healing::SetProfile),
+    /// List statements that should be here by now and are not
+    Due(super::statement_due::Due),
     /// List the statements that came, or show one with its lines and where each went
     Show {
         /// A statement's id; left out: the newest files and their statements
@@ -64,6 +66,7 @@ pub fn run(context: &Context, command: &Statement) -> Result<()> {
         Statement::Withdraw(asked) => super::healing::withdraw(context, asked),
         Statement::Breaks => super::healing::breaks(context),
         Statement::Profile(profile) => super::healing::profile(context, profile),
+        Statement::Due(due) => super::statement_due::run(context, due),
         Statement::Show { id: Some(id), .. } => show(context, id),
         Statement::Show { id: None, limit } => list(context, *limit),
     }

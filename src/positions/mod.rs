@@ -9,13 +9,17 @@ use crate::error::{Error, Result};
 use crate::expectations;
 use crate::ledger::check::Violation;
 use crate::ledger::{self, AccountKind, AccountRow, DayBasis};
-use crate::money::Minor;
+use crate::money::{Currency, Minor};
+use crate::rates::{self, Asked, Converter};
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+mod reporting;
 mod store;
+
+pub use reporting::{InReporting, Reporting, TotalInReporting, Totals};
 
 /// An amount with the decimals of its currency, so that it can be printed; JSON has it as a signed decimal string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +47,15 @@ impl Serialize for Amount {
 pub struct Report {
     /// The day that was asked for; `None`: now.
     pub as_of: Option<NaiveDate>,
-    /// Not yet: every amount is in its own currency.
+    /// The currency that all is converted into as well; `None`: every amount is in its own currency only.
     pub reporting_currency: Option<String>,
     /// By product, market, currency, master and sub-account.
     pub positions: Vec<Position>,
     /// By code.
     pub masters: Vec<MasterLine>,
+    /// Rates and totals, with a reporting currency only.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub reporting: Option<Reporting>,
 }
 
 /// What one leaf of a product has.
@@ -72,6 +79,9 @@ pub struct Position {
     pub available: Amount,
     /// What expected receipts that are open will bring at least; `None` as of a day, since nobody expects the past.
     pub expected: Option<Amount>,
+    /// The same in the reporting currency, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_reporting: Option<InReporting>,
 }
 
 impl PartialOrd for Amount {
@@ -182,6 +192,7 @@ pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
             held,
             available,
             expected: expected.as_ref().map(|all| row.amount(all.get(&row.account).copied().unwrap_or(0))),
+            in_reporting: None,
         });
     }
     positions.sort_unstable();
@@ -190,7 +201,15 @@ pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
         let rows = by_master.remove(&master.code).unwrap_or_default();
         masters.push(master_line(conn, &master, &rows, &standing, as_of)?);
     }
-    Ok(Report { as_of, reporting_currency: None, positions, masters })
+    Ok(Report { as_of, reporting_currency: None, positions, masters, reporting: None })
+}
+
+/// As [`positions`], and converted into a currency with the rates of that day, or the last before it.
+pub fn positions_in(conn: &mut Conn, as_of: Option<NaiveDate>, into: Currency, rates: &Asked) -> Result<Report> {
+    let mut report = positions(conn, as_of)?;
+    let quotes = rates::quotes(conn, rates)?;
+    reporting::convert(&mut report, &Converter::new(&quotes, into), rates.on)?;
+    Ok(report)
 }
 
 fn master_line(
@@ -230,6 +249,16 @@ impl Report {
     /// Sums by product and currency, in that order; never across currencies.
     pub fn totals(&self) -> Result<Vec<Total>> {
         self.totals_by(|p| p.product.clone())
+    }
+
+    /// Sums by market and currency.
+    pub fn totals_by_market(&self) -> Result<Vec<Total>> {
+        self.totals_by(|p| p.market.clone())
+    }
+
+    /// Sums of all products by currency.
+    pub fn totals_by_currency(&self) -> Result<Vec<Total>> {
+        self.totals_by(|_| "total".to_owned())
     }
 
     /// Sums by product and master: `tiktok in de-eur`.

@@ -33,6 +33,7 @@ use std::fmt;
 
 pub mod breaks;
 pub mod check;
+pub mod due;
 mod gaps;
 pub mod identity;
 pub mod pending;

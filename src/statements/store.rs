@@ -1,10 +1,13 @@
 //! The SQL of files, statements and lines.
 
+mod due;
 mod files;
 mod lines;
 mod notices;
 mod questions;
 
+pub use due::Came;
+pub(super) use due::came;
 pub(super) use files::set_file_state;
 pub use files::{
     FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes, stored_events,

@@ -18,6 +18,7 @@ mod order;
 mod other_parsers;
 mod packed;
 mod positions;
+mod reference;
 mod scenarios;
 mod tampering;
 mod text_formats;

@@ -71,6 +71,8 @@ pub fn master(world: &mut World, step: &Step) -> Result<Outcome, String> {
         opening: opening.clone(),
         numbers: NumbersTable { scheme, prefix },
         opening_shares: step.words.get("shares").map(|_| shares),
+        calendar: step.words.get("calendar").map(str::to_owned),
+        statement_by: step.words.get("statement-by").map(str::to_owned),
         ..MasterTable::default()
     });
     let applied = apply(world, step, file);

@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{announced, bank, chart, healing, journal, questions};
+use super::{announced, bank, chart, healing, journal, questions, reference};
 
 struct Entry {
     verb: &'static str,
@@ -76,7 +76,19 @@ const TABLE: &[Entry] = &[
     verb(
         "master",
         true,
-        &["currency", "cut-over", "opening", "shares", "account", "entity", "bank", "numbers", "name"],
+        &[
+            "currency",
+            "cut-over",
+            "opening",
+            "shares",
+            "account",
+            "entity",
+            "bank",
+            "numbers",
+            "name",
+            "calendar",
+            "statement-by",
+        ],
         &[],
         chart::master,
     ),
@@ -108,6 +120,9 @@ const TABLE: &[Entry] = &[
     verb("close", true, &["reason", "by"], &[], chart::close),
     verb("reopen", true, &["reason", "by"], &[], chart::reopen),
     verb("limit", true, &["floor", "ceiling", "movement", "expires", "reason", "by"], &[], chart::limit),
+    verb("rates", true, &["source", "base", "of", "by"], &[], reference::rates),
+    verb("total", false, &["in", "as-of", "known-at", "product"], &[], reference::total),
+    verb("due", false, &[], &[], reference::due),
     verb(
         "statement",
         true,
