@@ -347,7 +347,9 @@ impl Slice {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
-        let placer = super::placer(tx.conn(), master)?;
+        let mut placer = super::placer(tx.conn(), master)?;
+        super::look_up(tx.conn(), master, &mut placer, self.new.iter())?;
+        let mut sides = Vec::new();
         let mut stored = Vec::with_capacity(self.new.len());
         let mut entries = Vec::with_capacity(self.new.len());
         let mut decisions = Vec::with_capacity(self.new.len());
@@ -360,6 +362,8 @@ impl Slice {
             };
             if posting == "posted" {
                 let placements = placer.place(line);
+                placer.remember(&id, line, &placements);
+                sides.extend(placer.sides(master, &id, line, &placements));
                 entries.push(entry(&placer, &id, line, &placements));
                 decisions.push((id.clone(), placements));
             }
@@ -377,7 +381,8 @@ impl Slice {
             statements::tell_of_lines(tx, &self.row.id, stored.len(), self.again.len());
         }
         statements::insert_lines(tx, master, self.expected_lines, &stored, &self.again)?;
-        store::insert_routes(tx, &routes)
+        store::insert_routes(tx, &routes)?;
+        super::transfers::take_in(tx, &sides)
     }
 }
 

@@ -1,26 +1,36 @@
 //! Allocation: whose money is a line? Line -> route -> post -> match is one orchestration, in one commit.
 //!
-//! Evidence in order: a virtual account number in a field that the bank fills; versioned rules by priority; else suspense.
-//! Evidence that contradicts itself goes to suspense too. Every route keeps rule, version, matched fields and a sentence why.
-//! A person may re-route a line with a reason: a linked entry moves the money, and both routes stay.
+//! Evidence in order: a payment of ours that comes back; a virtual account number in a field that the bank fills; a
+//! counterparty that is another master of ours; versioned rules by priority; else suspense. Evidence that contradicts itself
+//! goes to suspense too. Every route keeps rule, version, matched fields and a sentence why. A person may re-route a line with
+//! a reason: a linked entry moves the money, and both routes stay.
 //!
-//! [`intake`] drives a bank file from its bytes to posted lines.
+//! [`intake`] drives a bank file from its bytes to posted lines; [`place`] decides on one of them, with [`returns`],
+//! [`transfers`] and [`rules`]; [`changes`] puts rules in force, and [`backtest`] shows before what they would move;
+//! [`recall`] and [`suggest`] help a person with what waits.
 
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::ledger::{self, AccountId, Basis, Cause, NewEntry, NewPosting, Posted};
 use crate::statements;
+use chrono::NaiveDate;
 use std::fmt;
 
+pub mod backtest;
+pub mod changes;
 pub mod check;
 pub mod intake;
 pub mod place;
+pub mod recall;
+pub mod returns;
 pub mod rules;
 mod store;
+pub mod suggest;
+pub mod transfers;
 
-use statements::LineRow;
+use statements::{LineRow, NewLine};
 use store::NewRoute;
-pub use store::{RouteRow, RuleRow, Waiting, in_force, routes_of, rules};
+pub use store::{RouteRow, RuleRow, Waiting, in_force, routes_of, rule_versions, rules};
 
 /// Why a routing is not changed, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +48,10 @@ pub enum Refusal {
     SameLeaf { line: String, leaf: String },
     /// Rules that cannot be used.
     BadRules { problems: String },
+    /// No rule has the code.
+    UnknownRule { code: String },
+    /// A back-test that is applied moves too much for one commit.
+    TooManyMoves { most: usize },
 }
 
 impl crate::error::Refusal for Refusal {
@@ -49,6 +63,8 @@ impl crate::error::Refusal for Refusal {
             Refusal::NotALeaf { .. } => "not_a_leaf",
             Refusal::SameLeaf { .. } => "same_leaf",
             Refusal::BadRules { .. } => "bad_rules",
+            Refusal::UnknownRule { .. } => "unknown_rule",
+            Refusal::TooManyMoves { .. } => "too_many_moves",
         }
     }
 }
@@ -69,44 +85,18 @@ impl fmt::Display for Refusal {
             }
             Refusal::SameLeaf { line, leaf } => write!(f, "line {line} is on {leaf} already"),
             Refusal::BadRules { problems } => write!(f, "the rules cannot be used: {problems}"),
+            Refusal::UnknownRule { code } => write!(f, "there is no rule {code}; `tributary rules list` shows all"),
+            Refusal::TooManyMoves { most } => write!(
+                f,
+                "more than {most} lines would move in one commit: apply them in parts, by days, with --from and --to"
+            ),
         }
     }
 }
 
 /// Puts new versions of rules in force, all or none; a rule that is as it was keeps its version. Gives how many changed.
 pub fn apply_rules(tx: &mut Tx<'_>, files: Vec<rules::RuleFile>) -> Result<usize> {
-    let present = store::rules(tx.conn())?;
-    let mut changed = Vec::new();
-    let mut all = Vec::new();
-    for file in files {
-        let before = present.iter().find(|r| r.code == file.code);
-        let definition = serde_json::to_string(&file).map_err(|e| Error::Broken(e.to_string()))?;
-        let same = before.is_some_and(|b| b.definition == definition);
-        let version = before.map_or(1, |b| if same { b.version } else { b.version + 1 });
-        if !same {
-            changed.push((file.code.clone(), version, file.priority, definition, before.map(|b| b.definition.clone())));
-        }
-        all.push(rules::Rule::new(file, version));
-    }
-    let kept = present
-        .iter()
-        .filter(|r| !all.iter().any(|n| n.code == r.code))
-        .map(store::rule_of)
-        .collect::<Result<Vec<_>>>()?;
-    all.extend(kept);
-    if let Err(problems) = rules::RuleSet::compile(all) {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        return Err(Refusal::BadRules { problems: problems.join("; ") }.into());
-    }
-    let count = changed.len();
-    for (code, version, priority, definition, before) in changed {
-        store::insert_rule(tx, &code, version, priority, &definition)?;
-        // A rule may name a person and an account: the event, which is sealed, has only a digest of it.
-        let digest = |text: &str| serde_json::json!({ "sha256": crate::db::seal::hex(&crate::db::seal::sha256(text.as_bytes())) });
-        let before = before.map(|b| digest(&b).to_string());
-        tx.event("rule.version", &format!("{code} v{version}"), before, Some(digest(&definition).to_string()));
-    }
-    Ok(count)
+    Ok(changes::apply(tx, &changes::RulesFile { rule: files, retire: Vec::new() })?.len())
 }
 
 /// A closed leaf stays at zero: nobody places money there, fact or not.
@@ -226,40 +216,88 @@ fn move_line(
         )));
     }
     let placements = decide(&replaced, &tx.actor().to_string());
-    let mut shares: Vec<(AccountId, i64)> = Vec::new();
-    for route in &replaced {
-        shares.extend(route.shares()?.into_iter().map(|(account, amount)| (account, -amount)));
-    }
-    shares.extend(placements.iter().flat_map(|p| &p.decision.shares));
-    let shares = place::merged(&shares);
-    if shares.is_empty() {
-        return Err(Refusal::SameLeaf { line: line.id.clone(), leaf: of.no_change.to_owned() }.into());
-    }
     let waited = replaced.iter().all(|r| r.suspense);
-    let seq = newest.seq + 1;
-    let posted = ledger::post_one(
-        tx,
-        NewEntry {
-            kind: if waited { "placement" } else { "rerouting" }.to_owned(),
-            // Whose a line is that the bank has booked is a fact as soon as somebody knows it: a fee that waits is charged to
-            // its leaf whatever that has. Taking it away again from a leaf is a decision.
-            basis: if waited { Basis::Fact } else { Basis::Decision },
-            description: format!("Line {} placed {}", line.id, of.how),
-            booked_on: crate::time::day_of(tx.now()),
-            valued_on: line.valued_on,
-            cause: Cause { kind: "route".to_owned(), id: line.id.clone(), seq },
-            postings: shares.into_iter().map(|(account, amount)| NewPosting { account, amount }).collect(),
-            holds: Vec::new(),
-            reverses: None,
-            metadata: Some(serde_json::json!({ "line": line.id, "supersedes": newest.entry }).to_string()),
-        },
-    )?;
+    let replacing = Replacing {
+        line: &line.id,
+        valued_on: line.valued_on,
+        replaced: &replaced,
+        newest: (newest.seq, newest.entry),
+        kind: if waited { "placement" } else { "rerouting" },
+        // Whose a line is that the bank has booked is a fact as soon as somebody knows it: a fee that waits is charged to
+        // its leaf whatever that has. Taking it away again from a leaf is a decision.
+        basis: if waited { Basis::Fact } else { Basis::Decision },
+        how: of.how,
+    };
+    let same = || Refusal::SameLeaf { line: line.id.clone(), leaf: of.no_change.to_owned() };
+    let entry = replacing.entry(crate::time::day_of(tx.now()), &placements)?.ok_or_else(same)?;
+    let (newest, seq) = (newest.entry, newest.seq + 1);
+    let posted = ledger::post_one(tx, entry)?;
     let json =
         |entry: i64| Some(serde_json::json!({ "payment": of.detail.map(|d| d + 1), "entry": entry }).to_string());
-    tx.event("route.changed", &line.id, json(newest.entry), json(posted.number));
+    tx.event("route.changed", &line.id, json(newest), json(posted.number));
     let routes: Vec<NewRoute> = NewRoute::of(&line.id, seq, posted.number, placements).collect();
     store::insert_routes(tx, &routes)?;
     Ok(posted)
+}
+
+/// Routes of a line that others replace, and how that is booked.
+struct Replacing<'a> {
+    line: &'a str,
+    valued_on: NaiveDate,
+    replaced: &'a [&'a RouteRow],
+    /// Sequence and entry of the line's newest route.
+    newest: (i64, i64),
+    kind: &'a str,
+    basis: Basis,
+    /// See [`Move::how`].
+    how: &'a str,
+}
+
+impl Replacing<'_> {
+    /// What the replaced routes gave is taken back, what is decided now is given; `None` when that is the same.
+    fn entry(&self, today: NaiveDate, placements: &[place::Placement]) -> Result<Option<NewEntry>> {
+        let mut shares: Vec<(AccountId, i64)> = Vec::new();
+        for route in self.replaced {
+            shares.extend(route.shares()?.into_iter().map(|(account, amount)| (account, -amount)));
+        }
+        shares.extend(placements.iter().flat_map(|p| &p.decision.shares));
+        let shares = place::merged(&shares);
+        if shares.is_empty() {
+            return Ok(None);
+        }
+        let (seq, entry) = self.newest;
+        Ok(Some(NewEntry {
+            kind: self.kind.to_owned(),
+            basis: self.basis,
+            description: format!("Line {} placed {}", self.line, self.how),
+            booked_on: today,
+            valued_on: self.valued_on,
+            cause: Cause { kind: "route".to_owned(), id: self.line.to_owned(), seq: seq + 1 },
+            postings: shares.into_iter().map(|(account, amount)| NewPosting { account, amount }).collect(),
+            holds: Vec::new(),
+            reverses: None,
+            metadata: Some(serde_json::json!({ "line": self.line, "supersedes": entry }).to_string()),
+        }))
+    }
+}
+
+/// Looks up what deciding on these lines needs of earlier ones: the payments that come back with them.
+fn look_up<'a>(
+    conn: &mut Conn,
+    master: &str,
+    placer: &mut place::Placer,
+    lines: impl Iterator<Item = &'a NewLine>,
+) -> Result<()> {
+    let mut ids: Vec<&str> = lines.flat_map(returns::sought).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for (id, original) in store::originals(conn, master, &ids)? {
+        placer.originals.add(&id, original);
+    }
+    Ok(())
 }
 
 /// What waits in suspense and why: lines, the largest amount of each master first, then what openings left over.

@@ -286,6 +286,7 @@ diesel::table! {
         info -> Nullable<Text>,
         return_reason -> Nullable<Text>,
         detail_count -> BigInt,
+        charges -> Nullable<BigInt>,
     }
 }
 
@@ -311,6 +312,8 @@ diesel::table! {
         creditor_reference -> Nullable<Text>,
         remittance -> Nullable<Text>,
         return_reason -> Nullable<Text>,
+        ultimate_name -> Nullable<Text>,
+        charges -> Nullable<BigInt>,
     }
 }
 
@@ -323,6 +326,20 @@ diesel::table! {
         definition -> Text,
         made_by -> Text,
         made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    own_transfers (line, detail) {
+        line -> Text,
+        detail -> BigInt,
+        master -> Text,
+        other -> Text,
+        amount -> BigInt,
+        valued_on -> Date,
+        end_to_end_id -> Nullable<Text>,
+        matched_line -> Nullable<Text>,
+        matched_detail -> Nullable<BigInt>,
     }
 }
 

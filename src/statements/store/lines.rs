@@ -43,6 +43,7 @@ pub struct LineRow {
     pub info: Option<String>,
     pub return_reason: Option<String>,
     pub detail_count: i64,
+    pub charges: Option<i64>,
 }
 
 /// A booked line of a file that is about to be stored.
@@ -68,6 +69,7 @@ pub struct NewLine {
     pub remittance: Option<String>,
     pub info: Option<String>,
     pub return_reason: Option<String>,
+    pub charges: Option<i64>,
     /// Only of a batch: more than one.
     pub details: Vec<Detail>,
 }
@@ -144,6 +146,7 @@ impl Bulk for StoredLine<'_> {
         "info",
         "return_reason",
         "detail_count",
+        "charges",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -176,7 +179,8 @@ impl Bulk for StoredLine<'_> {
         ] {
             c.maybe_text(text.as_deref())?;
         }
-        c.int(&self.detail_count)
+        c.int(&self.detail_count)?;
+        c.maybe_int(&line.charges)
     }
 }
 
@@ -203,6 +207,7 @@ struct StoredDetail<'a> {
     line: &'a str,
     place: i64,
     amount: Option<i64>,
+    charges: Option<i64>,
     detail: &'a Detail,
 }
 
@@ -221,6 +226,8 @@ impl Bulk for StoredDetail<'_> {
         "creditor_reference",
         "remittance",
         "return_reason",
+        "ultimate_name",
+        "charges",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -237,10 +244,11 @@ impl Bulk for StoredDetail<'_> {
             &d.creditor_reference,
             &d.remittance,
             &d.return_reason,
+            &d.ultimate_name,
         ] {
             c.maybe_text(text.as_deref())?;
         }
-        Ok(())
+        c.maybe_int(&self.charges)
     }
 }
 
@@ -293,7 +301,13 @@ pub fn insert_lines(
         *next += 1;
         details.extend(line.details.iter().zip(0i64..).map(|(detail, place)| {
             let sign = if detail.direction.map_or(line.amount < 0, |d| d == Direction::Debit) { -1 } else { 1 };
-            StoredDetail { line: &placed.id, place, amount: detail.amount.map(|a| sign * a.0), detail }
+            StoredDetail {
+                line: &placed.id,
+                place,
+                amount: detail.amount.map(|a| sign * a.0),
+                charges: detail.charges.map(|c| c.0),
+                detail,
+            }
         }));
     }
     let facets: Vec<StoredFacet<'_>> = again

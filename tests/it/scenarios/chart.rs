@@ -143,12 +143,17 @@ fn apply(world: &World, step: &Step, file: ChartFile) -> Answer<Applied> {
 pub fn rule(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let text = |key: &str| step.words.get(key).map(str::to_owned);
     let yes = |key: &str| step.words.get(key).map(|v| v == "yes");
-    let target =
-        |(name, percent): (&str, Option<&str>)| To { leaf: world.code(name), percent: percent.map(str::to_owned) };
+    let target = |(name, percent): (&str, Option<&str>)| To {
+        leaf: world.code(name),
+        percent: percent.map(str::to_owned),
+        ..To::default()
+    };
     let code = step.need_name()?.to_owned();
     let file = RuleFile {
         code: code.clone(),
         priority: step.words.get("priority").unwrap_or("10").parse().map_err(|_| "priority= is a whole number")?,
+        suggests: false,
+        charges: None,
         when: When {
             masters: text("masters").map(|m| m.split(',').map(str::to_owned).collect()),
             direction: text("direction"),
