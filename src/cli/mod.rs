@@ -28,6 +28,7 @@ mod demo;
 mod journal;
 mod positions;
 mod route;
+mod rules;
 mod statement;
 mod table;
 
@@ -64,6 +65,9 @@ enum Command {
     Statement(statement::Statement),
     /// What waits in suspense and why; place a line on a leaf
     Route(route::Route),
+    /// The rules that place lines: their versions, what a change would move, and putting it in force
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// The journal, entry by entry
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -149,6 +153,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Positions(positions) => positions::run(context, positions),
         Command::Statement(statement) => statement::run(context, statement),
         Command::Route(route) => route::run(context, route),
+        Command::Rules(rules) => rules::run(context, rules),
         Command::Journal(journal) => journal::run(context, journal),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),

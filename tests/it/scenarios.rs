@@ -9,12 +9,13 @@
 //! | `script.rs` | the language: lines to steps, and results back into the text (pure) |
 //! | `world.rs` | what a story has made so far: a database, a clock, and its names for things |
 //! | `verbs.rs` | the table of verbs, each calling one command of the library |
-//! | `chart.rs`, `bank.rs`, `journal.rs`, `questions.rs` | the verbs |
+//! | `chart.rs`, `bank.rs`, `rules.rs`, `journal.rs`, `questions.rs` | the verbs |
 
 mod bank;
 mod chart;
 mod journal;
 mod questions;
+mod rules;
 mod script;
 mod verbs;
 mod world;

@@ -277,6 +277,40 @@ fn a_rule_keeps_its_form_in_json_and_unknown_fields_are_refused() {
     assert!(toml::from_str::<File>(&text.replace("min", "minimum")).is_err());
 }
 
+#[test]
+fn every_example_of_the_documentation_is_a_set_of_rules() {
+    let text = include_str!("../../../docs/rules.md");
+    let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    assert!(blocks.len() >= 5, "docs/rules.md has lost its examples");
+    for block in blocks {
+        let file = crate::allocation::changes::RulesFile::parse(block).unwrap_or_else(|e| panic!("{block}: {e}"));
+        set(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    }
+}
+
+#[test]
+fn the_waterfall_of_the_documentation_is_shared_out_as_its_table_says() {
+    let text = include_str!("../../../docs/rules.md");
+    let block = text.split("```toml\n").find(|b| b.contains("code = \"ad-network\"")).unwrap();
+    let file = crate::allocation::changes::RulesFile::parse(block.split("```").next().unwrap()).unwrap();
+    let rules = set(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    let facts = Facts { counterparty_name: Some("Ad Network"), ..Facts::new("de-eur", usd(), Minor(1)) };
+    let found = rules.first_match(&facts).unwrap();
+    let rows = block.lines().skip_while(|l| !l.starts_with("| Line |")).skip(2).take_while(|l| l.starts_with('|'));
+    let mut told = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let shares = found.shares("de-eur", Minor::parse(cells[0], usd()).unwrap(), usd());
+        let expected: Vec<String> = cells[1..].iter().filter(|c| **c != "-").map(|c| (*c).to_owned()).collect();
+        match shares {
+            Ok(shares) => assert_eq!(shares.iter().map(|s| s.1.to_text(usd())).collect::<Vec<_>>(), expected, "{row}"),
+            Err(_) => assert_eq!(cells[1], "waits", "{row}"),
+        }
+        told += 1;
+    }
+    assert_eq!(told, 4);
+}
+
 /// The definition, rule by rule and condition by condition.
 fn naive<'r>(rules: &'r [Rule], f: &Facts<'_>) -> Option<&'r Rule> {
     let contains = |pattern: &str, texts: [Option<&str>; 2]| {

@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{bank, chart, journal, questions};
+use super::{bank, chart, journal, questions, rules};
 
 struct Entry {
     verb: &'static str,
@@ -98,11 +98,15 @@ const TABLE: &[Entry] = &[
             "reversal",
             "return",
             "to",
+            "charges",
             "by",
         ],
-        &[],
-        chart::rule,
+        &["suggests", "draft"],
+        rules::rule,
     ),
+    verb("rules", true, &["retire", "from", "to", "by"], &["people", "lines"], rules::rules),
+    verb("suggest", true, &["master"], &[], rules::suggest),
+    verb("under-way", false, &[], &[], rules::under_way),
     verb("freeze", true, &["by"], &[], chart::freeze),
     verb("open", true, &["by"], &[], chart::open),
     verb("close", true, &["by"], &[], chart::close),
