@@ -401,11 +401,12 @@ pub fn apply(tx: &mut Tx<'_>, file: &RulesFile, bounds: &Bounds, digest: &str) -
         Ok(())
     })?;
     if report.digest != digest.trim() {
-        return Err(Error::Conflict(format!(
-            "the back-test now has the digest {}: the rules, their file, the days or the lines are not those that were shown; \
-             look at `tributary rules test` again. Nothing was moved",
-            report.digest
-        )));
+        // Without the new digest: what was not looked at is not applied.
+        return Err(Error::Conflict(
+            "the rules, their file, the days or the lines are not those that were shown: look at `tributary rules test` \
+             again. Nothing was moved"
+                .to_owned(),
+        ));
     }
     changes::put_in_force(tx, &planned)?;
     let today = crate::time::day_of(tx.now());

@@ -190,7 +190,9 @@ mod tests {
         assert_eq!(rank(&memory, &keys("de9", "", "nobody"), &[]), []);
     }
 
-    fn some_past() -> impl Strategy<Value = (Vec<(Keys, String, NaiveDate)>, Vec<(Keys, String, NaiveDate)>)> {
+    type Past = Vec<(Keys, String, NaiveDate)>;
+
+    fn some_past() -> impl Strategy<Value = (Past, Past)> {
         let one = ("[ab]{0,1}", "[xy]{0,1}", "[mn]{0,1}", "[pqr]", 1u32..28);
         let one =
             one.prop_map(|(account, reference, name, leaf, on)| (keys(&account, &reference, &name), leaf, day(on)));

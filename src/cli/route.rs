@@ -162,7 +162,9 @@ fn suggest(context: &Context, line: Option<&str>, master: Option<&str>) -> Resul
             ]);
         }
     }
-    say!("{shown}");
+    if with > 0 || line.is_some() {
+        say!("{shown}");
+    }
     say!(
         "{with} of {} waiting lines have suggestions; `tributary route LINE --to LEAF --reason WHY` places one.",
         with + without
