@@ -397,6 +397,14 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
                 ON x.master = m.id WHERE b.debits - b.credits <> x.waiting LIMIT 100"
             ),
         ),
+        (
+            "I6",
+            "SELECT 'the side of a transfer in line ' || a.line || ' and its match do not name each other' AS what \
+                FROM own_transfers a LEFT JOIN own_transfers b ON b.line = a.matched_line AND b.detail = a.matched_detail \
+                WHERE a.matched_line IS NOT NULL AND (b.matched_line IS NULL OR b.matched_line <> a.line \
+                OR b.matched_detail <> a.detail OR b.amount <> -a.amount OR b.master <> a.other) LIMIT 100"
+                .to_owned(),
+        ),
     ];
     for (invariant, sql) in queries {
         let rows: Vec<Finding> = sql_query(sql).load(conn).map_err(broken)?;
@@ -432,7 +440,7 @@ fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, S
         let line = of_line.first().map_or("", |r| r.line.as_str());
         let mut decided: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut force = InForce::default();
-        for route in of_line {
+        for (at, route) in of_line.iter().enumerate() {
             let shares = route.shares().unwrap_or_default();
             let given: i128 = shares.iter().map(|(_, amount)| i128::from(*amount)).sum();
             let waits = shares.iter().any(|(account, _)| suspenses.contains(&account.0));
@@ -447,10 +455,15 @@ fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, S
             for (account, amount) in route.shares().unwrap_or_default().into_iter().chain(back) {
                 *decided.entry((route.entry, account.0)).or_default() += amount;
             }
-        }
-        let places: Vec<Option<i64>> = force.0.keys().copied().collect();
-        if places != [None] && !places.iter().zip(0i64..).all(|(place, n)| *place == Some(n)) {
-            found.push(("I8", format!("line {line} is placed for some of its payments only")));
+            // Whenever an entry is done, all of the line is placed: as a whole, or each of its several payments.
+            if of_line.get(at + 1).is_some_and(|next| next.entry == route.entry) {
+                continue;
+            }
+            let places: Vec<Option<i64>> = force.0.keys().copied().collect();
+            let each = places.len() > 1 && places.iter().zip(0i64..).all(|(place, n)| *place == Some(n));
+            if places != [None] && !each {
+                found.push(("I8", format!("line {line} is placed for some of its payments only")));
+            }
         }
         let entries: BTreeSet<i64> = of_line.iter().map(|r| r.entry).collect();
         for entry in entries {
