@@ -233,7 +233,7 @@ pub(super) fn load(conn: &mut Conn, master: &str, lines: &[NewLine]) -> Result<A
             whole
                 .into_iter()
                 .chain(line.details.iter().map(Some))
-                .map(|detail| told(&Payment { line, detail, amount: 0 }))
+                .map(|detail| told(&Payment { detail, amount: 0, ..Payment::of(line) }))
         });
         payments.collect()
     };

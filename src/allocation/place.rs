@@ -1,7 +1,9 @@
 //! Deciding on one line, pure: the evidence in its order, and why.
 
 use super::announced::Announced;
+use super::returns::Originals;
 use super::rules::{Facts, Match, RuleSet};
+use super::transfers::OwnMaster;
 use crate::banking::{Detail, Direction};
 use crate::ledger::AccountId;
 use crate::money::{Currency, Minor};
@@ -11,12 +13,16 @@ use std::collections::{BTreeSet, HashMap};
 /// What decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
+    /// A payment of ours that comes back.
+    Return,
     /// A virtual account number in a field that the bank fills.
     VirtualNumber,
     /// A receipt that a product has announced.
     Expected,
     /// A settlement file.
     Settlement,
+    /// The counterparty is another master of this treasury.
+    OwnTransfer,
     /// A rule.
     Rule,
     /// Nothing: the line waits in suspense.
@@ -31,9 +37,11 @@ impl Evidence {
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
+            Evidence::Return => "return",
             Evidence::VirtualNumber => "virtual_number",
             Evidence::Expected => "expected",
             Evidence::Settlement => "settlement",
+            Evidence::OwnTransfer => "own_transfer",
             Evidence::Rule => "rule",
             Evidence::None => "none",
             Evidence::Person => "person",
@@ -64,9 +72,11 @@ impl Decision {
     pub fn how(&self) -> String {
         match (self.evidence, &self.rule) {
             (_, _) if self.suspense => "waits in suspense".to_owned(),
+            (Evidence::Return, _) => "as a payment of ours that comes back".to_owned(),
             (Evidence::VirtualNumber, _) => "by virtual account number".to_owned(),
             (Evidence::Expected, _) => "as expected".to_owned(),
             (Evidence::Settlement, _) => "by a settlement file".to_owned(),
+            (Evidence::OwnTransfer, _) => "as a transfer between own masters".to_owned(),
             (Evidence::Rule, Some((code, version))) => format!("by rule {code} v{version}"),
             (Evidence::Rule | Evidence::None, _) => "of nothing".to_owned(),
             (Evidence::Person, _) => "by a person".to_owned(),
@@ -82,6 +92,10 @@ pub struct Leaf {
     pub account: AccountId,
     /// Its code.
     pub code: String,
+    /// The product whose money it holds; none for a house leaf.
+    pub product: Option<String>,
+    /// The market.
+    pub market: Option<String>,
     /// Closed: what comes for it waits in suspense.
     pub closed: bool,
 }
@@ -113,6 +127,10 @@ pub struct Placer {
     pub rules: RuleSet,
     /// What was announced of the lines that are to be placed.
     pub announced: Announced,
+    /// The treasury's other masters of this currency, by account number, normalised.
+    pub own_masters: HashMap<String, OwnMaster>,
+    /// What went out under the end-to-end ids that come back; see [`Placer::remember`].
+    pub originals: Originals,
 }
 
 /// One payment to decide on: a line, or one of the payments inside a batch.
@@ -124,6 +142,15 @@ pub struct Payment<'a> {
     pub detail: Option<&'a Detail>,
     /// Signed: a credit is positive.
     pub amount: i64,
+    /// What the bank shows as kept inside it, unsigned.
+    pub charges: Option<i64>,
+}
+
+impl<'a> Payment<'a> {
+    /// A line that carries its only payment itself.
+    pub fn of(line: &'a NewLine) -> Self {
+        Payment { line, detail: None, amount: line.amount, charges: line.charges }
+    }
 }
 
 /// A text of a payment: of the detail where there is one, else of the line.
@@ -190,23 +217,30 @@ impl Placer {
     pub fn place(&mut self, line: &NewLine) -> Vec<Placement> {
         let whole = |decision| vec![Placement { detail: None, amount: line.amount, decision }];
         if line.details.is_empty() {
-            let decision = self.decide(&Payment { line, detail: None, amount: line.amount });
+            let decision = self.decide(&Payment::of(line));
             self.announced.take(&decision);
             return whole(decision);
         }
-        let Some(amounts) = amounts_that_add_up(line) else {
+        let Some(parts) = self.parts(line) else {
             return whole(self.as_one(line));
         };
-        let mut parts = Vec::with_capacity(amounts.len());
-        for ((detail, amount), place) in line.details.iter().zip(amounts).zip(0i64..) {
-            let decision = self.decide(&Payment { line, detail: Some(detail), amount });
-            self.announced.take(&decision);
-            parts.push(Placement { detail: Some(place), amount, decision });
-        }
         match self.agreed(line, &parts) {
             Some(decision) => whole(decision),
             None => parts,
         }
+    }
+
+    /// Decides on each payment of a batch, when they add up to it.
+    pub fn parts(&mut self, line: &NewLine) -> Option<Vec<Placement>> {
+        let amounts = amounts_that_add_up(line)?;
+        let payments = line.details.iter().zip(amounts).zip(0i64..);
+        let placed = payments.map(|((detail, amount), place)| {
+            let charges = detail.charges.map(|c| c.0);
+            let decision = self.decide(&Payment { line, detail: Some(detail), amount, charges });
+            self.announced.take(&decision);
+            Placement { detail: Some(place), amount, decision }
+        });
+        Some(placed.collect())
     }
 
     /// What all payments of a batch say alike needs saying once.
@@ -228,8 +262,12 @@ impl Placer {
 
     /// A batch whose payments do not add up to it: one of them does not speak for the others.
     fn as_one(&self, line: &NewLine) -> Decision {
-        // Nobody has announced a payment whose amount is not known.
-        let of = |detail| self.weigh(&Payment { line, detail: Some(detail), amount: line.amount }, |numbered| numbered);
+        // What one payment shows as kept says nothing about the whole, and nobody has announced a payment whose amount is not
+        // known.
+        let of = |detail| {
+            let payment = Payment { line, detail: Some(detail), amount: line.amount, charges: None };
+            self.weigh(&payment, |numbered| numbered)
+        };
         let mut decisions = line.details.iter().map(of);
         let count = line.details.len();
         let Some(first) = decisions.next() else {
@@ -253,12 +291,15 @@ impl Placer {
 
     /// The evidence in its order; `announced` weighs what was announced against what the virtual account number says.
     fn weigh(&self, payment: &Payment<'_>, announced: impl FnOnce(Option<Decision>) -> Option<Decision>) -> Decision {
-        announced(self.by_virtual_number(payment))
+        self.by_return(payment)
+            .or_else(|| announced(self.by_virtual_number(payment)))
+            .or_else(|| self.by_own_transfer(payment))
             .or_else(|| self.by_rule(payment))
             .unwrap_or_else(|| self.wait(payment.amount, self.unknown_number(payment) + &self.almost(payment)))
     }
 
-    fn by_virtual_number(&self, payment: &Payment<'_>) -> Option<Decision> {
+    /// What a virtual account number says.
+    pub(super) fn by_virtual_number(&self, payment: &Payment<'_>) -> Option<Decision> {
         let mut named: BTreeSet<usize> = BTreeSet::new();
         let mut matched = Vec::new();
         // What the bank fills in for our side: the creditor account of a credit, a structured reference.
@@ -292,36 +333,60 @@ impl Placer {
         })
     }
 
-    fn by_rule(&self, payment: &Payment<'_>) -> Option<Decision> {
-        let found = self.fits(payment)?;
+    /// What the rules say.
+    pub(super) fn by_rule(&self, payment: &Payment<'_>) -> Option<Decision> {
+        let found = self.fits(payment, RuleSet::first_match)?;
         let rule = Some((found.rule.code.clone(), found.rule.version));
-        let (matched, sentence) = (found.matched.clone(), found.sentence());
+        let (matched, mut sentence) = (found.matched.clone(), found.sentence());
         let wait = |why: String| {
             Some(Decision { rule: rule.clone(), matched: matched.clone(), ..self.wait(payment.amount, why) })
         };
+        let charges = payment.charges.filter(|c| *c > 0 && found.rule.grosses_up()).unwrap_or(0);
+        let shown = Minor(charges).to_text(self.currency);
+        let Some(gross) = payment.amount.checked_add(charges).filter(|g| g.signum() == payment.amount.signum()) else {
+            return wait(format!("{sentence}, but the charges of {shown} in it are not less than it"));
+        };
         // The shares of a credit are credits: the opposite sign of the line, as the master takes the other side.
-        let parts = match found.shares(&self.master, Minor(-payment.amount)) {
+        let parts = match found.shares(&self.master, Minor(-gross), self.currency) {
             Ok(parts) => parts,
             Err(problem) => return wait(format!("{sentence}, but cannot be split: {problem}")),
         };
-        let mut shares = Vec::with_capacity(parts.len());
-        for (code, amount) in parts {
-            match self.by_code.get(&code).and_then(|place| self.leaves.get(*place)) {
+        let fees = format!("{}/house/fees", self.master);
+        let mut shares = Vec::with_capacity(parts.len() + 1);
+        for (code, amount) in parts.into_iter().chain((charges > 0).then_some((fees, Minor(charges)))) {
+            match self.leaf(&code) {
                 Some(leaf) if !leaf.closed => shares.push((leaf.account, amount.0)),
                 Some(_) => return wait(format!("{sentence}, but {code} is closed")),
                 None => return wait(format!("{sentence}, but there is no leaf {code}")),
             }
         }
-        Some(Decision { evidence: Evidence::Rule, rule, matched, sentence, shares, suspense: false })
+        if charges > 0 {
+            sentence.push_str(&format!(", grossed up by the charges of {shown} that the bank has kept"));
+        }
+        Some(Decision { evidence: Evidence::Rule, rule, matched, sentence, shares: merged(&shares), suspense: false })
+    }
+
+    /// The leaf with this code.
+    pub fn leaf(&self, code: &str) -> Option<&Leaf> {
+        self.by_code.get(code).and_then(|place| self.leaves.get(*place))
+    }
+
+    /// The first rule that only suggests.
+    pub fn suggested(&self, payment: &Payment<'_>) -> Option<Match<'_>> {
+        self.fits(payment, RuleSet::suggestion)
     }
 
     /// The rule that a payment fits.
-    fn fits(&self, payment: &Payment<'_>) -> Option<Match<'_>> {
+    fn fits<'s>(
+        &'s self,
+        payment: &Payment<'_>,
+        ask: impl FnOnce(&'s RuleSet, &Facts<'_>) -> Option<Match<'s>>,
+    ) -> Option<Match<'s>> {
         let line = payment.line;
         let bank_ref = line.bank_ref.as_deref();
         let references = [payment.end_to_end_id(), payment.creditor_reference(), bank_ref, line.owner_ref.as_deref()];
         let references: Vec<&str> = references.into_iter().flatten().collect();
-        self.rules.first_match(&Facts {
+        let facts = Facts {
             master: &self.master,
             currency: self.currency,
             amount: Minor(payment.amount),
@@ -334,7 +399,8 @@ impl Placer {
             code: line.code.as_deref(),
             reversal: line.reversal,
             return_reason: payment.return_reason(),
-        })
+        };
+        ask(&self.rules, &facts)
     }
 
     fn unknown_number(&self, payment: &Payment<'_>) -> String {
@@ -347,6 +413,7 @@ impl Placer {
         }
     }
 
+    /// It waits, and why.
     pub(super) fn wait(&self, amount: i64, why: String) -> Decision {
         Decision {
             evidence: Evidence::None,

@@ -8,10 +8,13 @@
 //! of rules: candidates are kept by master and direction, the texts sought by all rules stand in one automaton per kind of
 //! text, each text of a line is normalised at most once and only when a candidate asks for it.
 //!
-//! Invariants: [`RuleSet::compile`] accepts only rules that have a condition, whose shares make 100 percent and whose
+//! A rule places money only by what the payer cannot write at will. One that goes by free text or by an amount alone says
+//! `suggests = true`: [`RuleSet::first_match`] passes over it, and [`RuleSet::suggestion`] shows it to a person.
+//!
+//! Invariants: [`RuleSet::compile`] accepts only rules that have a condition, whose targets share out the whole line and whose
 //! money stays in the line's master; `compile` and [`RuleSet::first_match`] do not panic on any text.
 
-use crate::money::{self, Currency, Minor};
+use crate::money::{Currency, Minor};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -19,10 +22,15 @@ use std::fmt;
 
 mod compile;
 mod sentence;
+mod split;
+#[cfg(test)]
+mod split_tests;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use split::Portion;
+pub(super) use text::normalise;
 use text::{CodePattern, Needles, Sought, found_in};
 
 /// One `[[rule]]` table of a treasury file; as JSON, the definition that is stored.
@@ -33,10 +41,21 @@ pub struct RuleFile {
     pub code: String,
     /// The smallest is tried first.
     pub priority: i64,
+    /// It places nothing, and only shows a person who places a waiting line what it would do.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub suggests: bool,
+    /// `gross-up`: the leaf gets what was sent, and the house bears the charges that the bank has kept and shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charges: Option<String>,
     /// All conditions that are given must hold.
     pub when: When,
     /// Whose money it is then.
     pub to: Vec<To>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The conditions of a rule: all that are given must hold, and there is at least one.
@@ -79,15 +98,41 @@ pub struct When {
     pub returned: Option<bool>,
 }
 
-/// One target of a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl When {
+    /// Whether it asks for something that the payer cannot write at will: who the bank says it is, a reference, the bank's own
+    /// code, or the account alone that it came to. Free text, an amount and a direction are none of these.
+    pub fn places(&self) -> bool {
+        let of_the_bank = self.counterparty.is_some()
+            || self.counterparty_account.is_some()
+            || self.reference.is_some()
+            || self.code.is_some()
+            || self.reversal == Some(true)
+            || self.returned == Some(true);
+        let account_alone =
+            self.masters.is_some() && [&self.remittance, &self.min, &self.max].iter().all(|c| c.is_none());
+        of_the_bank || account_alone
+    }
+}
+
+/// One target of a rule: with one of `percent`, `amount`, `up_to` and `rest`, or with none where it is the only one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct To {
     /// The code of the leaf, in which `{master}` stands for the code of the line's master.
     pub leaf: String,
-    /// Its share as decimal text; left out for the whole. The percents of a rule sum to 100.
+    /// Its share as decimal text, of what fixed amounts and waterfall leave. The percents of a rule sum to 100, or to less
+    /// when another target has the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<String>,
+    /// Exactly this much of each line; one that has less than all fixed amounts together waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// As much as the line has, up to this, in the order of the targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<String>,
+    /// What the others leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<bool>,
 }
 
 /// A version of a rule.
@@ -99,6 +144,10 @@ pub struct Rule {
     pub version: i64,
     /// The smallest is tried first.
     pub priority: i64,
+    /// See [`RuleFile::suggests`].
+    pub suggests: bool,
+    /// See [`RuleFile::charges`].
+    pub charges: Option<String>,
     /// See [`RuleFile::when`].
     pub when: When,
     /// See [`RuleFile::to`].
@@ -108,12 +157,19 @@ pub struct Rule {
 impl Rule {
     /// A version of what a file says.
     pub fn new(file: RuleFile, version: i64) -> Rule {
-        Rule { code: file.code, version, priority: file.priority, when: file.when, to: file.to }
+        let RuleFile { code, priority, suggests, charges, when, to } = file;
+        Rule { code, version, priority, suggests, charges, when, to }
     }
 
     /// What a file says of it.
     pub fn to_file(&self) -> RuleFile {
-        RuleFile { code: self.code.clone(), priority: self.priority, when: self.when.clone(), to: self.to.clone() }
+        let Rule { code, version: _, priority, suggests, charges, when, to } = self.clone();
+        RuleFile { code, priority, suggests, charges, when, to }
+    }
+
+    /// Whether what the bank has kept is added to what the leaf gets.
+    pub fn grosses_up(&self) -> bool {
+        self.charges.is_some()
     }
 }
 
@@ -225,19 +281,28 @@ struct Compiled {
     code: Option<u32>,
     min: Option<Decimal>,
     max: Option<Decimal>,
-    shares: Vec<Decimal>,
+    portions: Vec<Portion>,
 }
 
 impl RuleSet {
     /// The rule that decides, with the values that decided.
     pub fn first_match(&self, facts: &Facts<'_>) -> Option<Match<'_>> {
+        self.first_of(false, facts)
+    }
+
+    /// The first of the rules that only suggest.
+    pub fn suggestion(&self, facts: &Facts<'_>) -> Option<Match<'_>> {
+        self.first_of(true, facts)
+    }
+
+    fn first_of(&self, suggests: bool, facts: &Facts<'_>) -> Option<Match<'_>> {
         let candidates = &self.by_master.get(facts.master).unwrap_or(&self.others)[way(facts.amount)];
         let mut asked = Asked::new(self, facts);
         let decides = candidates.iter().find_map(|i| {
             let rule = &self.rules[usize::try_from(*i).unwrap_or(usize::MAX)];
-            asked.holds(rule).then_some(rule)
+            (rule.rule.suggests == suggests && asked.holds(rule)).then_some(rule)
         })?;
-        Some(Match { rule: &decides.rule, matched: decides.rule.when.values(facts), shares: &decides.shares })
+        Some(Match { rule: &decides.rule, matched: decides.rule.when.values(facts), portions: &decides.portions })
     }
 
     /// The rules in the order in which they are tried.
@@ -326,14 +391,14 @@ pub struct Match<'s> {
     /// Each condition's field and the line's value that met it, in the order of [`When`]. A name or text is under the
     /// field in which it stood: `counterparty` or `ultimate`, `remittance` or `info`; the bounds are one, `amount`.
     pub matched: Vec<(&'static str, String)>,
-    shares: &'s [Decimal],
+    portions: &'s [Portion],
 }
 
 impl Match<'_> {
     /// The leaves and what each gets of a line of `master`: the parts sum to the amount, keep its sign, and those of
-    /// nothing are left out.
-    pub fn shares(&self, master: &str, amount: Minor) -> Result<Vec<(String, Minor)>, money::Problem> {
-        let parts = amount.split(self.shares)?;
+    /// nothing are left out. Fails with a sentence for people.
+    pub fn shares(&self, master: &str, amount: Minor, currency: Currency) -> Result<Vec<(String, Minor)>, String> {
+        let parts = split::split(self.portions, amount, currency)?;
         let leaves = self.rule.to.iter().map(|to| to.leaf.replace("{master}", master));
         Ok(leaves.zip(parts).filter(|(_, part)| !part.is_zero()).collect())
     }

@@ -13,10 +13,11 @@
 //! date. Amount and day alone never find a line; see [`super::announced::Lump`].
 
 use super::announced::{Lump, last_day, name_key};
+use super::moves::{Move, move_line_with};
 use super::place::{self, Decision, Evidence, Placement};
 use super::settlement_file::{Of, Settlement};
 use super::store::settlements::{self as rows, SettlementRow, ShareRow, WaitingLine};
-use super::{Move, Refusal, store};
+use super::{Refusal, store};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::expectations::matching::{Told, key};
@@ -277,8 +278,7 @@ fn carry_out(
     };
     let how = format!("by settlement {code}");
     let moved = Move { line: &line_row, detail, how: &how, no_change: "its leaves" };
-    let posted =
-        super::move_line_with(tx, &moved, Some(metadata), |_, _| vec![Placement { detail, amount, decision }])?;
+    let posted = move_line_with(tx, &moved, Some(metadata), |_, _| vec![Placement { detail, amount, decision }])?;
     let route = store::routes_of(tx.conn(), line)?.last().map(|r| r.seq);
     let carried_out = rows::Fate {
         state: "carried_out",

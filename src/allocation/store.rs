@@ -1,22 +1,31 @@
 //! The SQL of routes and rules.
 
 use super::place::{Decision, Leaf, Placement, Placer};
+use super::returns::Originals;
 use super::rules::{Rule, RuleFile, RuleSet};
+use super::transfers::OwnMaster;
 use crate::db::bulk::{self, Bulk, Cells, Moment};
-use crate::db::schema::{accounts, entries, masters, postings, routes, rules as rules_table, sub_accounts};
+use crate::db::schema::{accounts, entries, masters, postings, products, routes, rules as rules_table, sub_accounts};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::ledger::AccountId;
 use crate::time::stored;
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
-    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
+    Selectable, SelectableHelper,
 };
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+mod history;
 pub(super) mod settlements;
+
+pub(super) use history::{
+    StoredLine, all_open_sides, by_people, forget_sides, insert_sides, match_sides, open_sides, originals, posted_page,
+    stored_lines,
+};
 
 /// Routes per page of a proof.
 const KEYS: i64 = 4_000;
@@ -112,10 +121,15 @@ impl NewRoute {
     }
 }
 
-/// The newest version of each rule that is in force, in the order in which they are tried.
-pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
+/// All versions of all rules, by code and version.
+pub fn rule_versions(conn: &mut Conn) -> Result<Vec<RuleRow>> {
     let all = rules_table::table.select(RuleRow::as_select()).order((rules_table::code, rules_table::version));
-    let all: Vec<RuleRow> = all.load(conn).map_err(broken)?;
+    all.load(conn).map_err(broken)
+}
+
+/// The newest version of each rule, retired ones too, by code.
+pub(super) fn newest_rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
+    let all = rule_versions(conn)?;
     let mut newest: Vec<RuleRow> = Vec::with_capacity(all.len());
     for row in all {
         match newest.last_mut() {
@@ -123,6 +137,12 @@ pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
             _ => newest.push(row),
         }
     }
+    Ok(newest)
+}
+
+/// The newest version of each rule that is in force, in the order in which they are tried.
+pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
+    let mut newest = newest_rules(conn)?;
     newest.retain(|r| r.state == "active");
     newest.sort_by(|a, b| (a.priority, &a.code).cmp(&(b.priority, &b.code)));
     Ok(newest)
@@ -131,22 +151,28 @@ pub fn rules(conn: &mut Conn) -> Result<Vec<RuleRow>> {
 pub(super) fn rule_of(row: &RuleRow) -> Result<Rule> {
     let file: RuleFile = serde_json::from_str(&row.definition)
         .map_err(|e| Error::Broken(format!("rule {} v{}: {e}", row.code, row.version)))?;
-    Ok(Rule::new(file, row.version))
+    let rule = Rule::new(file, row.version);
+    // One of before rules had to say so: what may not place any more only suggests.
+    let suggests = rule.suggests || !rule.when.places();
+    Ok(Rule { suggests, ..rule })
 }
 
-pub(super) fn insert_rule(tx: &mut Tx<'_>, code: &str, version: i64, priority: i64, definition: &str) -> Result<()> {
+pub(super) fn insert_rule(tx: &mut Tx<'_>, version: &super::changes::Version) -> Result<()> {
     let row = RuleRow {
-        code: code.to_owned(),
-        version,
-        priority,
-        state: "active".to_owned(),
-        definition: definition.to_owned(),
+        code: version.code.clone(),
+        version: version.version,
+        priority: version.priority,
+        state: version.state.to_owned(),
+        definition: version.definition.clone(),
         made_by: tx.actor().to_string(),
         made_at: stored(tx.now()),
     };
     insert_into(rules_table::table).values(&row).execute(tx.conn()).map_err(broken)?;
     Ok(())
 }
+
+type MasterColumns = (String, String, i64, i64, i64, String, NaiveDate);
+type LeafColumns = (String, Option<String>, Option<String>, Option<String>, i64, String);
 
 /// What decides on the lines of a master.
 pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
@@ -159,21 +185,36 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         masters::account_number,
         masters::cut_over_on,
     );
-    type Row = (String, String, i64, i64, i64, String, NaiveDate);
-    let (code, currency, account, suspense, in_transit, own_number, cut_over_on): Row =
+    let (code, currency, account, suspense, in_transit, own_number, cut_over_on): MasterColumns =
         masters::table.find(master).select(columns).first(conn).map_err(broken)?;
-    let leaves = sub_accounts::table.inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)));
+    let leaves = sub_accounts::table
+        .inner_join(accounts::table.on(accounts::code.eq(sub_accounts::code)))
+        .left_join(products::table.on(sub_accounts::product.eq(products::id.nullable())));
     let leaves = leaves.filter(sub_accounts::master.eq(master)).order(sub_accounts::code);
-    let rows: Vec<(String, Option<String>, i64, String)> = leaves
-        .select((sub_accounts::code, sub_accounts::virtual_number, accounts::id, accounts::state))
+    let rows: Vec<LeafColumns> = leaves
+        .select((
+            sub_accounts::code,
+            sub_accounts::virtual_number,
+            products::code.nullable(),
+            sub_accounts::market,
+            accounts::id,
+            accounts::state,
+        ))
         .load(conn)
         .map_err(broken)?;
+    let others = masters::table.filter(masters::currency.eq(&currency)).filter(masters::id.ne(master));
+    let others: Vec<(String, String, String)> =
+        others.select((masters::account_number, masters::id, masters::code)).load(conn).map_err(broken)?;
+    let normal = |number: String| crate::chart::numbers::normalise(&number);
+    let own_masters = others.into_iter().map(|(number, id, code)| (normal(number), OwnMaster { id, code }));
     let mut placer = Placer {
         master: code,
         currency: currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?,
         account: AccountId(account),
         suspense: AccountId(suspense),
         in_transit: AccountId(in_transit),
+        own_masters: own_masters.collect(),
+        originals: Originals::default(),
         own_number,
         cut_over_on,
         by_number: HashMap::with_capacity(rows.len()),
@@ -185,12 +226,12 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         })?,
         announced: super::announced::Announced::default(),
     };
-    for ((code, number, account, state), place) in rows.into_iter().zip(0usize..) {
+    for ((code, number, product, market, account, state), place) in rows.into_iter().zip(0usize..) {
         if let Some(number) = number {
             placer.by_number.insert(crate::chart::numbers::normalise(&number), place);
         }
         placer.by_code.insert(code.clone(), place);
-        placer.leaves.push(Leaf { account: AccountId(account), code, closed: state == "closed" });
+        placer.leaves.push(Leaf { account: AccountId(account), code, product, market, closed: state == "closed" });
     }
     Ok(placer)
 }
@@ -412,6 +453,14 @@ pub(super) fn unsound(conn: &mut Conn) -> Result<Vec<(&'static str, String)>> {
                 ON x.master = m.id WHERE b.debits - b.credits <> x.waiting LIMIT 100"
             ),
         ),
+        (
+            "I6",
+            "SELECT 'the side of a transfer in line ' || a.line || ' and its match do not name each other' AS what \
+                FROM own_transfers a LEFT JOIN own_transfers b ON b.line = a.matched_line AND b.detail = a.matched_detail \
+                WHERE a.matched_line IS NOT NULL AND (b.matched_line IS NULL OR b.matched_line <> a.line \
+                OR b.matched_detail <> a.detail OR b.amount <> -a.amount OR b.master <> a.other) LIMIT 100"
+                .to_owned(),
+        ),
     ];
     for (invariant, sql) in queries {
         let rows: Vec<Finding> = sql_query(sql).load(conn).map_err(broken)?;
@@ -447,7 +496,7 @@ fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, S
         let line = of_line.first().map_or("", |r| r.line.as_str());
         let mut decided: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut force = InForce::default();
-        for route in of_line {
+        for (at, route) in of_line.iter().enumerate() {
             let shares = route.shares().unwrap_or_default();
             let given: i128 = shares.iter().map(|(_, amount)| i128::from(*amount)).sum();
             let waits = shares.iter().any(|(account, _)| suspenses.contains(&account.0));
@@ -462,10 +511,15 @@ fn unsound_shares(conn: &mut Conn, after: &str, found: &mut Vec<(&'static str, S
             for (account, amount) in route.shares().unwrap_or_default().into_iter().chain(back) {
                 *decided.entry((route.entry, account.0)).or_default() += amount;
             }
-        }
-        let places: Vec<Option<i64>> = force.0.keys().copied().collect();
-        if places != [None] && !places.iter().zip(0i64..).all(|(place, n)| *place == Some(n)) {
-            found.push(("I8", format!("line {line} is placed for some of its payments only")));
+            // Whenever an entry is done, all of the line is placed: as a whole, or each of its several payments.
+            if of_line.get(at + 1).is_some_and(|next| next.entry == route.entry) {
+                continue;
+            }
+            let places: Vec<Option<i64>> = force.0.keys().copied().collect();
+            let each = places.len() > 1 && places.iter().zip(0i64..).all(|(place, n)| *place == Some(n));
+            if places != [None] && !each {
+                found.push(("I8", format!("line {line} is placed for some of its payments only")));
+            }
         }
         let entries: BTreeSet<i64> = of_line.iter().map(|r| r.entry).collect();
         for entry in entries {

@@ -33,6 +33,7 @@ mod positions;
 mod profile;
 mod rates;
 mod route;
+mod rules;
 mod settlement;
 mod statement;
 mod statement_due;
@@ -83,6 +84,9 @@ enum Command {
     /// Settlement files: how much of a lump each product gets
     #[command(subcommand)]
     Settlement(settlement::Settlement),
+    /// The rules that place lines: their versions, what a change would move, and putting it in force
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// The journal, entry by entry
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -172,6 +176,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Route(route) => route::run(context, route),
         Command::Expect(expect) => expect::run(context, expect),
         Command::Settlement(settlement) => settlement::run(context, settlement),
+        Command::Rules(rules) => rules::run(context, rules),
         Command::Journal(journal) => journal::run(context, journal),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),

@@ -299,6 +299,7 @@ diesel::table! {
         detail_count -> BigInt,
         unconfirmed -> Bool,
         replaces -> Nullable<Text>,
+        charges -> Nullable<BigInt>,
     }
 }
 
@@ -352,6 +353,8 @@ diesel::table! {
         creditor_reference -> Nullable<Text>,
         remittance -> Nullable<Text>,
         return_reason -> Nullable<Text>,
+        ultimate_name -> Nullable<Text>,
+        charges -> Nullable<BigInt>,
     }
 }
 
@@ -364,6 +367,20 @@ diesel::table! {
         definition -> Text,
         made_by -> Text,
         made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    own_transfers (line, detail) {
+        line -> Text,
+        detail -> BigInt,
+        master -> Text,
+        other -> Text,
+        amount -> BigInt,
+        valued_on -> Date,
+        end_to_end_id -> Nullable<Text>,
+        matched_line -> Nullable<Text>,
+        matched_detail -> Nullable<BigInt>,
     }
 }
 

@@ -114,7 +114,7 @@ impl Rules {
             let leaf = master.leaves[leaf].code.clone();
             // What is larger than any seller's month wants a person's eyes.
             let most = Minor(100_000 * master.plan.euro).to_text(master.currency);
-            let paid = [("masters", code), ("direction", "debit"), ("remittance", "SELLER SETTLEMENT"), ("max", &most)];
+            let paid = [("masters", code), ("direction", "debit"), ("reference", "SET-*"), ("max", &most)];
             self.rule(&format!("sellers-{code}"), 210, &paid, &[(leaf.clone(), None)]);
             let cards = [("masters", code), ("direction", "credit"), ("counterparty", "Northwind Card Services")];
             self.rule(&format!("cards-{code}"), 220, &cards, &[(leaf, None)]);

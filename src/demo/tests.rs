@@ -159,7 +159,7 @@ fn place(master: &Master, rules: &RuleSet, line: &Line, detail: &Detail, amount:
         return_reason: detail.return_reason.as_deref(),
         ..Facts::new(master.plan.code, line.currency, amount)
     };
-    rules.first_match(&facts).map(|m| m.shares(master.plan.code, amount).unwrap()).unwrap_or_default()
+    rules.first_match(&facts).map(|m| m.shares(master.plan.code, amount, master.currency).unwrap()).unwrap_or_default()
 }
 
 #[test]

@@ -369,6 +369,7 @@ pub fn new_line(statement: &StatementRow, line: &Line) -> Result<NewLine> {
         remittance: text(|d| d.remittance.as_ref()),
         info: line.info.clone(),
         return_reason: text(|d| d.return_reason.as_ref()),
+        charges: first.and_then(|d| d.charges).map(|c| c.0),
         details: if line.details.len() > 1 { line.details.clone() } else { Vec::new() },
     })
 }

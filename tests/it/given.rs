@@ -135,7 +135,7 @@ pub fn treasury_text(masters: std::ops::Range<usize>) -> String {
     for (product, priority) in ["tiktok", "douyin", "capcut"].iter().zip(1..) {
         text += &format!(
             "[[product]]\ncode = \"{product}\"\nname = \"{product}\"\n[[rule]]\ncode = \"{product}\"\npriority = {priority}\n\
-             [rule.when]\nremittance = \"{product}\"\n[[rule.to]]\nleaf = \"{{master}}/{product}/de/operating\"\n"
+             [rule.when]\ncounterparty = \"PAYER\"\nremittance = \"{product}\"\n[[rule.to]]\nleaf = \"{{master}}/{product}/de/operating\"\n"
         );
     }
     for master in masters {

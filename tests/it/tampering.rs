@@ -45,6 +45,7 @@ const UNPROVED: [(&str, &[&str]); 4] = [
             "info",
             "return_reason",
             "detail_count",
+            "charges",
         ],
     ),
     ("routes", &["evidence", "rule", "version", "matched", "sentence"]),

@@ -155,7 +155,8 @@ fn the_map_names_every_invariant() {
 
 #[test]
 fn the_documents_are_there() {
-    let documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/accounting.md", "docs/refusals.md"];
+    let documents =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/accounting.md", "docs/refusals.md", "docs/rules.md"];
     none("missing or empty", documents.iter().filter(|d| read(d).trim().is_empty()));
 }
 

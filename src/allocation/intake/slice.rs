@@ -1,8 +1,10 @@
 //! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
 
+use crate::allocation::moves::{Move, move_line, withdraw};
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
-use crate::allocation::{Move, RouteRow, announced, holds, move_line, withdraw};
+use crate::allocation::transfers::Side;
+use crate::allocation::{RouteRow, announced, holds, look_up, transfers};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, HoldKind, NewEntry, NewPosting};
@@ -21,6 +23,15 @@ pub(super) struct Slice {
     pub(super) again: Vec<(NewLine, Known)>,
     /// Announced, not booked.
     pub(super) pending: Vec<NewLine>,
+}
+
+/// Lines that were told for the first time, posted.
+struct Posted {
+    stored: Vec<(NewLine, Placed)>,
+    /// Whether that made any entry.
+    any: bool,
+    /// Which of them are a side of a transfer between own masters.
+    sides: Vec<Side>,
 }
 
 impl Slice {
@@ -44,6 +55,7 @@ impl Slice {
         };
         let mut placer = crate::allocation::placer(tx.conn(), master)?;
         placer.announced = announced::load(tx.conn(), master, &self.new)?;
+        look_up(tx.conn(), master, &mut placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
         let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
         let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
@@ -60,13 +72,14 @@ impl Slice {
                 }
             }
         }
-        let (stored, any) = self.post_new(tx, &mut placer, held, new)?;
+        let Posted { stored, any, sides } = self.post_new(tx, master, &mut placer, held, new)?;
         if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
             // whether it was kept when its answer is lost.
             statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
         }
         statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again)?;
+        transfers::take_in(tx, &sides)?;
         if self.row.proves() {
             self.confirm(tx, &placer, &again, &mut known)?;
         }
@@ -78,14 +91,16 @@ impl Slice {
         self.meet(tx, master, &stored, &again)
     }
 
-    /// Posts lines that are told for the first time, and says whether that made any entry.
+    /// Posts lines that are told for the first time.
     fn post_new(
         &self,
         tx: &mut Tx<'_>,
+        master: &str,
         placer: &mut Placer,
         held: bool,
         new: Vec<(&NewLine, Option<String>)>,
-    ) -> Result<(Vec<(NewLine, Placed)>, bool)> {
+    ) -> Result<Posted> {
+        let mut sides = Vec::new();
         let mut stored = Vec::with_capacity(new.len());
         let mut entries = Vec::with_capacity(new.len());
         let mut decisions = Vec::with_capacity(new.len());
@@ -99,6 +114,8 @@ impl Slice {
             let unconfirmed = held && posting == "posted" && line.amount > 0;
             if posting == "posted" {
                 let placements = placer.place(line);
+                placer.remember(&id, line, &placements);
+                sides.extend(placer.sides(master, &id, line, &placements));
                 entries.push(entry(placer, &id, line, &placements, unconfirmed));
                 decisions.push((id.clone(), placements));
             }
@@ -112,7 +129,7 @@ impl Slice {
         }
         store::insert_routes(tx, &routes)?;
         announced::keep(tx, &placer.announced, &routes)?;
-        Ok((stored, !entries.is_empty()))
+        Ok(Posted { stored, any: !entries.is_empty(), sides })
     }
 
     /// The books of the day have what was notified: it may be spent from now on.

@@ -2,7 +2,7 @@
 
 use super::sentence::reference_parts;
 use super::text::{CodePattern, Needles, Place, normalise};
-use super::{Candidates, Compiled, Problem, Rule, RuleSet, To};
+use super::{Candidates, Compiled, Portion, Problem, Rule, RuleSet, To};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -69,8 +69,8 @@ impl RuleSet {
         {
             check.say("when.max", format!("{most} is less than min {least}: exchange them or widen the bounds"));
         }
-        let shares = check.targets(&rule);
-        Compiled { rule, name, account, text, reference, code, min, max, shares }
+        let portions = check.targets(&rule);
+        Compiled { rule, name, account, text, reference, code, min, max, portions }
     }
 
     fn code(&mut self, pattern: CodePattern) -> u32 {
@@ -152,6 +152,15 @@ impl Check<'_> {
                 "when",
                 "a rule without a condition would take every line: give at least one, such as counterparty",
             );
+        } else if !rule.suggests && !rule.when.places() {
+            self.say(
+                "when",
+                "what a payer writes, an amount or a direction alone place no money: add counterparty, counterparty_account, \
+                 reference or code, or let the rule only suggest, with suggests = true",
+            );
+        }
+        if let Some(other) = rule.charges.as_deref().filter(|c| *c != "gross-up") {
+            self.say("charges", format!("\"{other}\" is unknown: write gross-up, or leave it out"));
         }
     }
 
@@ -225,41 +234,86 @@ impl Check<'_> {
         number
     }
 
-    /// The share of each target.
-    fn targets(&mut self, rule: &Rule) -> Vec<Decimal> {
-        let hundred = Decimal::ONE_HUNDRED;
+    /// What each target gets.
+    fn targets(&mut self, rule: &Rule) -> Vec<Portion> {
         if rule.to.is_empty() {
             self.say("to", "a rule without a target moves nothing: give [[rule.to]] with a leaf");
         }
         let mut seen = BTreeSet::new();
-        let mut shares = Vec::with_capacity(rule.to.len());
-        let mut all_told = true;
+        let mut portions = Vec::with_capacity(rule.to.len());
         for (place, to) in rule.to.iter().enumerate() {
-            let field = |name: &str| format!("to[{}].{name}", place + 1);
-            self.leaf(&field("leaf"), to, rule);
+            self.leaf(&format!("to[{}].leaf", place + 1), to, rule);
             if !seen.insert(&to.leaf) {
-                self.say(field("leaf"), format!("{} is a target twice: add its percents up", to.leaf));
+                self.say(format!("to[{}].leaf", place + 1), format!("{} is a target twice: name it once", to.leaf));
             }
-            let share = match &to.percent {
-                Some(text) => self.decimal(&field("percent"), text, PERCENT_DECIMALS),
-                None if rule.to.len() == 1 => Some(hundred),
-                None => {
-                    self.say(field("percent"), "give each target its percent when there are several");
-                    None
-                }
-            };
-            if share.is_some_and(|s| s.is_zero()) {
-                self.say(field("percent"), "a target gets more than 0 percent: leave the target out");
+            portions.extend(self.portion(place, to, rule.to.len() == 1));
+        }
+        // What cannot be read is said already.
+        if portions.len() == rule.to.len() && !rule.to.is_empty() {
+            self.whole(&portions);
+        }
+        portions
+    }
+
+    fn portion(&mut self, place: usize, to: &To, only: bool) -> Option<Portion> {
+        let field = |name: &str| format!("to[{}].{name}", place + 1);
+        let told = [to.percent.is_some(), to.amount.is_some(), to.up_to.is_some(), to.rest.is_some()];
+        match told.iter().filter(|t| **t).count() {
+            0 if only => return Some(Portion::Rest),
+            0 => {
+                self.say(
+                    field("percent"),
+                    "give each target its percent when there are several, or its amount, its up_to, or rest = true",
+                );
+                return None;
             }
-            all_told &= share.is_some();
-            shares.push(share.unwrap_or_default());
+            1 => {}
+            _ => {
+                self.say(field("percent"), "a target has one of percent, amount, up_to and rest: leave the others out");
+                return None;
+            }
         }
-        // Percents that cannot be read are said already; those that can are each below 2^63, so that the sum cannot overflow.
-        let sum: Decimal = shares.iter().sum();
-        if all_told && !rule.to.is_empty() && sum != hundred {
-            self.say("to", format!("the percents sum to {sum}: make them 100"));
+        let (name, text, decimals) = match (&to.percent, &to.amount, &to.up_to, to.rest) {
+            (Some(text), ..) => ("percent", text, PERCENT_DECIMALS),
+            (_, Some(text), ..) => ("amount", text, BOUND_DECIMALS),
+            (_, _, Some(text), _) => ("up_to", text, BOUND_DECIMALS),
+            (.., Some(true)) => return Some(Portion::Rest),
+            _ => {
+                self.say(field("rest"), "write rest = true, or leave it out");
+                return None;
+            }
+        };
+        let number = self.decimal(&field(name), text, decimals)?;
+        if number.is_zero() {
+            let unit = if name == "percent" { " percent" } else { "" };
+            self.say(field(name), format!("a target gets more than 0{unit}: leave the target out"));
+            return None;
         }
-        shares
+        Some(match name {
+            "percent" => Portion::Percent(number),
+            "amount" => Portion::Amount(number),
+            _ => Portion::UpTo(number),
+        })
+    }
+
+    /// Whether the targets together take the whole of any line that can be split, and no more.
+    fn whole(&mut self, portions: &[Portion]) {
+        let rests = portions.iter().filter(|p| **p == Portion::Rest).count();
+        let percents = portions.iter().filter_map(|p| if let Portion::Percent(p) = p { Some(*p) } else { None });
+        // Each is below 2^63, so that the sum cannot overflow.
+        let (told, sum) = (percents.clone().count(), percents.sum::<Decimal>());
+        let hundred = Decimal::ONE_HUNDRED;
+        match rests {
+            0 if told == 0 => {
+                self.say("to", "nothing says where the rest goes: give one target rest = true");
+            }
+            0 if sum != hundred => self.say("to", format!("the percents sum to {sum}: make them 100")),
+            0 => {}
+            1 if sum < hundred => {}
+            1 => self
+                .say("to", format!("the percents sum to {sum}, so that nothing is left for the rest: make them less")),
+            _ => self.say("to", format!("{rests} targets have the rest: let one have it")),
+        }
     }
 
     /// The code of a leaf, in the line's own master: money cannot move to another bank account by a rule.

@@ -15,7 +15,14 @@ fn usd() -> Currency {
 fn rule(code: &str, priority: i64, when: &str) -> Rule {
     let text =
         format!("code = \"{code}\"\npriority = {priority}\n[when]\n{when}\n[[to]]\nleaf = \"{{master}}/{code}\"\n");
-    Rule::new(toml::from_str(&text).unwrap(), 3)
+    let rule = Rule::new(toml::from_str(&text).unwrap(), 3);
+    // How conditions hold does not depend on whether the rule may place.
+    Rule { suggests: !rule.when.places(), ..rule }
+}
+
+/// What decides, or else what suggests.
+fn first<'s>(rules: &'s RuleSet, facts: &Facts<'_>) -> Option<super::Match<'s>> {
+    rules.first_match(facts).or_else(|| rules.suggestion(facts))
 }
 
 fn set(rules: Vec<Rule>) -> RuleSet {
@@ -38,7 +45,7 @@ fn line<'a>() -> Facts<'a> {
 /// Whether a rule with only this condition takes the line, and its sentence without the rule's name.
 fn takes(when: &str, facts: &Facts<'_>) -> Option<String> {
     let rules = set(vec![rule("r", 1, when)]);
-    rules.first_match(facts).map(|m| m.sentence().replace("rule r v3: ", ""))
+    first(&rules, facts).map(|m| m.sentence().replace("rule r v3: ", ""))
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn a_long_value_is_cut_in_the_sentence_only() {
     let text = "é".repeat(200);
     let rules = set(vec![rule("r", 1, "remittance = \"É\"")]);
     let facts = Facts { remittance: Some(&text), ..line() };
-    let found = rules.first_match(&facts).unwrap();
+    let found = first(&rules, &facts).unwrap();
     assert_eq!(found.matched, [("remittance", text.clone())]);
     assert!(found.sentence().len() < 250);
 }
@@ -171,7 +178,7 @@ fn a_split_goes_to_the_leaves_of_the_lines_master() {
                 { leaf = \"{master}/b\", percent = \"39.5\" }, { leaf = \"{master}/c\", percent = \"0.5\" }]";
     let rules = set(vec![Rule::new(toml::from_str(text).unwrap(), 1)]);
     let found = rules.first_match(&line()).unwrap();
-    let shares = |amount| found.shares("us-usd", Minor(amount)).unwrap();
+    let shares = |amount| found.shares("us-usd", Minor(amount), usd()).unwrap();
     let leaf = |l: &str, a| (format!("us-usd/{l}"), Minor(a));
     assert_eq!(shares(-1000), [leaf("a", -600), leaf("b", -395), leaf("c", -5)]);
     assert_eq!(shares(10), [leaf("a", 6), leaf("b", 4)]);
@@ -209,6 +216,19 @@ fn every_problem_is_named_with_its_rule_and_field() {
             |r| (r.when.min, r.when.max) = (Some("2".into()), Some("1".into())),
             "when.max: 1 is less than min 2: exchange them",
         ),
+        (|r| r.charges = Some("net".into()), "charges: \"net\" is unknown: write gross-up"),
+        (
+            |r| r.when = When { remittance: Some("x".into()), min: Some("1".into()), ..When::default() },
+            "when: what a payer writes, an amount or a direction alone place no money",
+        ),
+        (
+            |r| r.when = When { masters: Some(vec!["m".into()]), max: Some("1".into()), ..When::default() },
+            "or let the rule only suggest, with suggests = true",
+        ),
+        (|r| r.to[0].amount = Some("1.00".into()), "to: nothing says where the rest goes"),
+        (|r| (r.to[0].amount, r.to[0].rest) = (Some("1".into()), Some(true)), "to[1].percent: a target has one of"),
+        (|r| r.to[0].up_to = Some("0.00".into()), "to[1].up_to: a target gets more than 0: leave"),
+        (|r| r.to[0].rest = Some(false), "to[1].rest: write rest = true"),
         (|r| r.to.clear(), "to: a rule without a target"),
         (|r| r.to[0].leaf = "de-eur/x".into(), "to[1].leaf: \"de-eur/x\" must be in the line's master"),
         (|r| r.to[0].leaf = "{master}//x".into(), "is not the code of a leaf"),
@@ -216,7 +236,10 @@ fn every_problem_is_named_with_its_rule_and_field() {
         (|r| r.to[0].percent = Some("60".into()), "to: the percents sum to 60: make them 100"),
         (|r| r.to[0].percent = Some("0".into()), "to[1].percent: a target gets more than 0"),
         (|r| r.to.push(r.to[0].clone()), "to[2].leaf: {master}/r is a target twice"),
-        (|r| r.to.push(To { leaf: "{master}/q".into(), percent: None }), "to[1].percent: give each target its percent"),
+        (
+            |r| r.to.push(To { leaf: "{master}/q".into(), ..To::default() }),
+            "to[1].percent: give each target its percent",
+        ),
     ];
     for (change, expected) in cases {
         let said = said(*change);
@@ -252,6 +275,40 @@ fn a_rule_keeps_its_form_in_json_and_unknown_fields_are_refused() {
     assert_eq!(serde_json::from_str::<RuleFile>(&json).unwrap(), file.rule[0]);
     assert_eq!(Rule::new(file.rule[0].clone(), 1).to_file(), file.rule[0]);
     assert!(toml::from_str::<File>(&text.replace("min", "minimum")).is_err());
+}
+
+#[test]
+fn every_example_of_the_documentation_is_a_set_of_rules() {
+    let text = include_str!("../../../docs/rules.md");
+    let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    assert!(blocks.len() >= 5, "docs/rules.md has lost its examples");
+    for block in blocks {
+        let file = crate::allocation::changes::RulesFile::parse(block).unwrap_or_else(|e| panic!("{block}: {e}"));
+        set(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    }
+}
+
+#[test]
+fn the_waterfall_of_the_documentation_is_shared_out_as_its_table_says() {
+    let text = include_str!("../../../docs/rules.md");
+    let block = text.split("```toml\n").find(|b| b.contains("code = \"ad-network\"")).unwrap();
+    let file = crate::allocation::changes::RulesFile::parse(block.split("```").next().unwrap()).unwrap();
+    let rules = set(file.rule.into_iter().map(|r| Rule::new(r, 1)).collect());
+    let facts = Facts { counterparty_name: Some("Ad Network"), ..Facts::new("de-eur", usd(), Minor(1)) };
+    let found = rules.first_match(&facts).unwrap();
+    let rows = block.lines().skip_while(|l| !l.starts_with("| Line |")).skip(2).take_while(|l| l.starts_with('|'));
+    let mut told = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let shares = found.shares("de-eur", Minor::parse(cells[0], usd()).unwrap(), usd());
+        let expected: Vec<String> = cells[1..].iter().filter(|c| **c != "-").map(|c| (*c).to_owned()).collect();
+        match shares {
+            Ok(shares) => assert_eq!(shares.iter().map(|s| s.1.to_text(usd())).collect::<Vec<_>>(), expected, "{row}"),
+            Err(_) => assert_eq!(cells[1], "waits", "{row}"),
+        }
+        told += 1;
+    }
+    assert_eq!(told, 4);
 }
 
 /// The definition, rule by rule and condition by condition.
@@ -340,10 +397,18 @@ fn some_when() -> impl Strategy<Value = When> {
 
 fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec((some_when(), 0i64..4), 0..12).prop_map(|whens| {
-        let to = || vec![To { leaf: "{master}/x".to_owned(), percent: None }];
+        let to = || vec![To { leaf: "{master}/x".to_owned(), ..To::default() }];
         let numbered = whens.into_iter().enumerate();
         numbered
-            .map(|(n, (when, priority))| Rule { code: format!("r{n}"), version: 1, priority, when, to: to() })
+            .map(|(n, (when, priority))| Rule {
+                code: format!("r{n}"),
+                version: 1,
+                priority,
+                suggests: true,
+                charges: None,
+                when,
+                to: to(),
+            })
             .collect()
     })
 }
@@ -377,9 +442,10 @@ proptest! {
         let expected = naive(&rules, &facts);
         let forward = set(rules.clone());
         let backward = set(rules.iter().rev().cloned().collect());
-        let found = forward.first_match(&facts);
+        let found = forward.suggestion(&facts);
         prop_assert_eq!(found.as_ref().map(|m| &m.rule.code), expected.map(|r| &r.code));
-        prop_assert_eq!(&found, &backward.first_match(&facts));
+        prop_assert_eq!(&found, &backward.suggestion(&facts));
+        prop_assert_eq!(forward.first_match(&facts), None);
         if let Some(found) = found {
             // Each condition shows its value, the two bounds as one.
             let json = serde_json::to_value(&found.rule.when).unwrap();
@@ -395,8 +461,10 @@ proptest! {
             masters: Some(vec![texts[0].clone()]), direction: t(1), counterparty: t(2), counterparty_account: t(3),
             remittance: t(4), reference: t(5), code: t(6), min: t(7), max: t(0), reversal: None, returned: None,
         };
-        let to = To { leaf: texts[1].clone(), percent: t(2) };
-        let _ = RuleSet::compile(vec![Rule { code: texts[3].clone(), version: 1, priority: amount, when, to: vec![to] }]);
+        let to = To { leaf: texts[1].clone(), percent: t(2), amount: None, up_to: t(3).filter(|_| amount > 0), rest: None };
+        let _ = RuleSet::compile(vec![Rule {
+            code: texts[3].clone(), version: 1, priority: amount, suggests: amount < 0, charges: t(4), when, to: vec![to],
+        }]);
         let mut free = rule("r", 1, "reversal = false");
         let of = |i: usize| Some(format!("{}x", texts[i].replace('*', "")));
         (free.when.counterparty, free.when.remittance, free.when.reference) = (of(0), of(1), of(2));
@@ -406,7 +474,7 @@ proptest! {
             counterparty_name: name.as_deref(), remittance: text.as_deref(), references: &[reference.as_deref().unwrap()],
             code: Some(&texts[6]), ..Facts::new(&texts[7], usd(), Minor(amount))
         };
-        let found = rules.first_match(&facts);
+        let found = first(&rules, &facts);
         prop_assert!(found.is_some_and(|m| !m.sentence().is_empty()));
     }
 
@@ -418,11 +486,11 @@ proptest! {
         let mut whole = rule("r", 1, "max = \"99999999999999999\"");
         whole.to = cuts.windows(2).enumerate().map(|(n, w)| {
             let percent = Decimal::new(i64::from(w[1] - w[0]), 6).to_string();
-            To { leaf: format!("{{master}}/l{n}"), percent: Some(percent) }
+            To { leaf: format!("{{master}}/l{n}"), percent: Some(percent), ..To::default() }
         }).collect();
         let rules = set(vec![whole]);
-        let found = rules.first_match(&Facts::new("m", usd(), Minor(1))).unwrap();
-        let shares = found.shares("m", Minor(amount)).unwrap();
+        let found = first(&rules, &Facts::new("m", usd(), Minor(1))).unwrap();
+        let shares = found.shares("m", Minor(amount), usd()).unwrap();
         prop_assert_eq!(Minor::sum(shares.iter().map(|s| s.1)), i128::from(amount));
         prop_assert!(shares.iter().all(|s| s.1.0.signum() == amount.signum() && s.0.starts_with("m/l")));
     }

@@ -3,7 +3,7 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 
 /// The letters and digits of a text in lower case: what is left when case, blanks and punctuation are ignored.
-pub(super) fn normalise(text: &str) -> String {
+pub(in crate::allocation) fn normalise(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii_alphanumeric() {

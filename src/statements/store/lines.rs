@@ -46,6 +46,7 @@ pub struct LineRow {
     pub detail_count: i64,
     pub unconfirmed: bool,
     pub replaces: Option<String>,
+    pub charges: Option<i64>,
 }
 
 /// A booked line of a file that is about to be stored.
@@ -71,6 +72,7 @@ pub struct NewLine {
     pub remittance: Option<String>,
     pub info: Option<String>,
     pub return_reason: Option<String>,
+    pub charges: Option<i64>,
     /// Only of a batch: more than one.
     pub details: Vec<Detail>,
 }
@@ -195,6 +197,7 @@ impl Bulk for StoredLine<'_> {
         "detail_count",
         "unconfirmed",
         "replaces",
+        "charges",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -229,7 +232,8 @@ impl Bulk for StoredLine<'_> {
         }
         c.int(&self.detail_count)?;
         c.flag(&self.unconfirmed)?;
-        c.maybe_text(self.placed.replaces.as_deref())
+        c.maybe_text(self.placed.replaces.as_deref())?;
+        c.maybe_int(&line.charges)
     }
 }
 
@@ -257,6 +261,7 @@ struct StoredDetail<'a> {
     line: &'a str,
     place: i64,
     amount: Option<i64>,
+    charges: Option<i64>,
     detail: &'a Detail,
 }
 
@@ -275,6 +280,8 @@ impl Bulk for StoredDetail<'_> {
         "creditor_reference",
         "remittance",
         "return_reason",
+        "ultimate_name",
+        "charges",
     ];
 
     fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> QueryResult<()> {
@@ -291,10 +298,11 @@ impl Bulk for StoredDetail<'_> {
             &d.creditor_reference,
             &d.remittance,
             &d.return_reason,
+            &d.ultimate_name,
         ] {
             c.maybe_text(text.as_deref())?;
         }
-        Ok(())
+        c.maybe_int(&self.charges)
     }
 }
 
@@ -367,7 +375,13 @@ pub fn insert_lines(
 fn details_of<'a>(id: &'a str, line: &'a NewLine) -> impl Iterator<Item = StoredDetail<'a>> {
     line.details.iter().zip(0i64..).map(move |(detail, place)| {
         let sign = if detail.direction.map_or(line.amount < 0, |d| d == Direction::Debit) { -1 } else { 1 };
-        StoredDetail { line: id, place, amount: detail.amount.map(|a| sign * a.0), detail }
+        StoredDetail {
+            line: id,
+            place,
+            amount: detail.amount.map(|a| sign * a.0),
+            charges: detail.charges.map(|c| c.0),
+            detail,
+        }
     })
 }
 

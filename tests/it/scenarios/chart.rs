@@ -1,9 +1,7 @@
-//! The verbs of the clock, the chart and the rules: what a treasurer declares.
+//! The verbs of the clock and the chart: what a treasurer declares.
 
 use super::script::{Outcome, Step};
 use super::world::{BankAccount, World, answer, day, instant, list};
-use tributary::allocation;
-use tributary::allocation::rules::{RuleFile, To, When};
 use tributary::chart::file::{
     BankTable, EntityTable, MarketTable, MasterTable, NumbersTable, ProductTable, ShareTable, SubAccountTable,
 };
@@ -139,41 +137,6 @@ fn entity_table(code: &str) -> EntityTable {
 
 fn apply(world: &World, step: &Step, file: ChartFile) -> Answer<Applied> {
     world.db.write("chart.apply", &World::who(&step.words), move |tx| chart::apply(tx, &file))
-}
-
-/// `rule apple priority=10 counterparty="Apple" to="tiktok:60,douyin:40"`
-pub fn rule(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    let text = |key: &str| step.words.get(key).map(str::to_owned);
-    let yes = |key: &str| step.words.get(key).map(|v| v == "yes");
-    let target =
-        |(name, percent): (&str, Option<&str>)| To { leaf: world.code(name), percent: percent.map(str::to_owned) };
-    let code = step.need_name()?.to_owned();
-    let file = RuleFile {
-        code: code.clone(),
-        priority: step.words.get("priority").unwrap_or("10").parse().map_err(|_| "priority= is a whole number")?,
-        when: When {
-            masters: text("masters").map(|m| m.split(',').map(str::to_owned).collect()),
-            direction: text("direction"),
-            counterparty: text("counterparty"),
-            counterparty_account: text("counterparty-account"),
-            remittance: text("text"),
-            reference: text("reference"),
-            code: text("code"),
-            min: text("min"),
-            max: text("max"),
-            reversal: yes("reversal"),
-            returned: yes("return"),
-        },
-        to: list(step.words.need("to")?).map(target).collect(),
-    };
-    let applied = world.db.write("rules.apply", &World::who(&step.words), move |tx| {
-        let changed = allocation::apply_rules(tx, vec![file.clone()])?;
-        Ok((changed, allocation::rules(tx.conn())?))
-    });
-    answer(applied, |(changed, rules)| {
-        let version = rules.iter().find(|r| r.code == code).map_or(0, |r| r.version);
-        Outcome::said(if changed == 0 { format!("version {version} as before") } else { format!("version {version}") })
-    })
 }
 
 /// `freeze tiktok`: decisions cannot move its money.

@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{announced, bank, chart, healing, journal, questions, reference};
+use super::{announced, bank, chart, healing, journal, questions, reference, rules};
 
 struct Entry {
     verb: &'static str,
@@ -110,10 +110,11 @@ const TABLE: &[Entry] = &[
             "reversal",
             "return",
             "to",
+            "charges",
             "by",
         ],
-        &[],
-        chart::rule,
+        &["suggests", "draft"],
+        rules::rule,
     ),
     verb("freeze", true, &["reason", "by"], &[], chart::freeze),
     verb("unfreeze", true, &["reason", "by"], &[], chart::unfreeze),
@@ -123,6 +124,9 @@ const TABLE: &[Entry] = &[
     verb("rates", true, &["source", "base", "of", "by"], &[], reference::rates),
     verb("total", false, &["in", "as-of", "known-at", "product"], &[], reference::total),
     verb("due", false, &[], &[], reference::due),
+    verb("rules", true, &["retire", "from", "to", "by"], &["people", "lines"], rules::rules),
+    verb("suggest", true, &["master"], &[], rules::suggest),
+    verb("under-way", false, &[], &[], rules::under_way),
     verb(
         "statement",
         true,

@@ -5,6 +5,7 @@ use crate::databases::{Engine, TestDb};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tributary::allocation::changes::RulesFile;
 use tributary::banking::write;
 use tributary::db::{Db, Options, Who};
 use tributary::error::{Error, Result};
@@ -59,6 +60,8 @@ pub struct World {
     pub lines: BTreeMap<String, String>,
     /// Codes of leaves by name.
     pub leaves: BTreeMap<String, String>,
+    /// Rules that are written and not yet in force, and the digest of the back-test that was shown last.
+    pub drafts: (RulesFile, String),
     /// What results call by a name: code or id, and the name.
     called: Vec<(String, String)>,
     /// Numbers for what has no name.
@@ -85,6 +88,7 @@ impl World {
             entries: BTreeMap::new(),
             lines: BTreeMap::new(),
             leaves: BTreeMap::new(),
+            drafts: Default::default(),
             called: Vec::new(),
             count: 0,
             _database: database,
