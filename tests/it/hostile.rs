@@ -407,7 +407,7 @@ fn traps_in_archives_are_refused() {
         (zip(How::Stored, &[("a/", b"x")]), "is a folder and holds bytes"),
         (zip(How::Deflated, &[("print.pdf", b"%PDF-1.7")]), "holds no bank file"),
         (zip(How::Deflated, &[("empty.xml", b"")]), "the file is empty"),
-        (zip(How::Deflated, &[("[Content_Types].xml", b"<Types/>")]), "spreadsheet"),
+        (zip(How::Deflated, &[("[Content_Types].xml", b"<Types/>")]), "workbook"),
         (altered(6, 1), "is encrypted"),
         (altered(8, 12), "packed by method 12"),
         (altered(15, one[15] ^ 1), "damaged"),

@@ -32,8 +32,9 @@ pub fn read_in_order(file: &[u8]) -> Result<(), String> {
                 if open.is_none() {
                     return Err(format!("a line stands outside of a statement at {}", line.at));
                 }
-                if line.position < positions || line.amount.0 < 0 || line.details.is_empty() || line.booked_on.is_none()
-                {
+                // Without a day it can be only where somebody said why, and the statement is refused.
+                let dateless = line.booked_on.is_none() && !grave;
+                if line.position < positions || line.amount.0 < 0 || line.details.is_empty() || dateless {
                     return Err(format!("a line at {} is not what lines are: {line:?}", line.at));
                 }
                 positions = line.position + 1;

@@ -30,6 +30,7 @@ struct Posted {
     stored: Vec<(NewLine, Placed)>,
     /// Whether that made any entry.
     any: bool,
+    routes: Vec<NewRoute>,
     /// Which of them are a side of a transfer between own masters.
     sides: Vec<Side>,
 }
@@ -72,13 +73,16 @@ impl Slice {
                 }
             }
         }
-        let Posted { stored, any, sides } = self.post_new(tx, master, &mut placer, held, new)?;
+        let Posted { stored, any, routes, sides } = self.post_new(tx, master, &mut placer, held, new)?;
         if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
             // whether it was kept when its answer is lost.
             statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
         }
         statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again)?;
+        store::insert_routes(tx, &routes)?;
+        // What decided may now move on what was just stored.
+        announced::keep(tx, &placer.announced, &routes)?;
         transfers::take_in(tx, &sides)?;
         if self.row.proves() {
             self.confirm(tx, &placer, &again, &mut known)?;
@@ -127,9 +131,7 @@ impl Slice {
             let posted = posted.map_err(|no| no.within(format!("line {line}")))?;
             routes.extend(NewRoute::of(&line, 0, posted.number, placements));
         }
-        store::insert_routes(tx, &routes)?;
-        announced::keep(tx, &placer.announced, &routes)?;
-        Ok(Posted { stored, any: !entries.is_empty(), sides })
+        Ok(Posted { stored, any: !entries.is_empty(), routes, sides })
     }
 
     /// The books of the day have what was notified: it may be spent from now on.
