@@ -148,8 +148,8 @@ pub fn withdraw_notified(tx: &mut Tx<'_>, line: &str, reason: &str) -> Result<()
     withdraw_line(tx, &line, "by a person, as no statement has it", &why)
 }
 
-/// Takes back what a line posted, because the bank has taken the line back: a linked entry on the open period's day with the
-/// line's own value date. Whose share it was is not asked again: a fact may leave a leaf below its floor.
+/// Takes back what a line posted, because the bank has taken the line back: a linked entry with the line's own dates. Whose
+/// share it was is not asked again: a fact may leave a leaf below its floor.
 pub(super) fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
     withdraw_line(tx, line, why, why)
 }
@@ -170,7 +170,8 @@ fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> 
             kind: "withdrawal".to_owned(),
             basis: Basis::Fact,
             description: format!("Line {} taken back: {why}", line.id),
-            booked_on: crate::time::day_of(tx.now()),
+            // Its own day is open, since nothing closes days yet: what the book had at its end is what the bank says.
+            booked_on: line.booked_on,
             valued_on: line.valued_on,
             cause: Cause::new("withdrawal", &line.id),
             postings: place::merged(&shares)
