@@ -11,7 +11,7 @@ use crate::banking::{Event, Profiles, Severity, Status};
 use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
-use crate::statements::identity::Incoming;
+use crate::statements::identity::{Incoming, Known};
 use crate::statements::survey::{self, Survey};
 use crate::statements::{self, FileRow, NewLine, Refusal, Remark, StatementRow};
 use crate::time::Clock as _;
@@ -19,20 +19,32 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+mod kept;
 mod slice;
 
+use kept::KeptPlacer;
 use slice::Slice;
 
 /// The kind of job that posts the lines of a file.
 const JOB: &str = "statement.post";
 
-/// Lines of the first slice; later ones follow from how long it took.
+/// Lines of the first slice, and of the smallest; later ones follow from how long the last took. Fewer would cost more for
+/// each than they save in waiting: what a commit costs whatever is in it is then most of it.
 const FIRST_SLICE: usize = 400;
+/// Lines of the largest slice.
+const MOST_LINES: usize = 4_000;
 
-/// What a slice should take, so that interactive work never waits long behind one.
-const SLICE_TIME: Duration = Duration::from_millis(10);
+/// What the work of a slice should take, so that interactive work never waits long behind one; waiting for the disk comes on
+/// top of it, and does not become less with fewer lines.
+const SLICE_TIME: Duration = Duration::from_millis(25);
+
+/// Lines that are handed from the reader to the writer at once, and how many times that the reader may be ahead.
+const HEAP: usize = 250;
+const READ_AHEAD: usize = 8;
 
 /// What became of a file.
 #[derive(Debug, Clone)]
@@ -260,7 +272,19 @@ fn post(
     let booked = |r: &StatementRow| u64::try_from(r.booked_count).unwrap_or(0);
     let total = rows.iter().filter(|r| r.state == "posting" || r.state == "posted").map(booked).sum();
     let at = job.cursor.clone();
-    let mut run = Run { db, who, owner, job, cursor: at, slice: FIRST_SLICE, done: 0, new: 0, known: 0, total };
+    let mut run = Run {
+        db,
+        who,
+        owner,
+        job,
+        cursor: at,
+        slice: FIRST_SLICE,
+        kept: KeptPlacer::default(),
+        done: 0,
+        new: 0,
+        known: 0,
+        total,
+    };
     for (at, row) in rows.iter().enumerate() {
         match row.state.as_str() {
             "posted" => run.done += booked(row),
@@ -290,7 +314,9 @@ struct Run<'a> {
     job: Job,
     /// Where the job's cursor stands.
     cursor: String,
+    /// How many lines the next slice takes.
     slice: usize,
+    kept: KeptPlacer,
     done: u64,
     new: u64,
     known: u64,
@@ -305,7 +331,7 @@ impl Run<'_> {
         next: Option<i64>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
-        let mut overlap = self.db.read(|conn| statements::overlap(conn, row))?;
+        let overlap = self.db.read(|conn| statements::overlap(conn, row))?;
         let mut known = HashMap::new();
         if !overlap.stored.is_empty() {
             // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
@@ -318,19 +344,37 @@ impl Run<'_> {
             }
             known = statements::known_places(&overlap, &incoming);
         }
-        let mut lines = told_lines(self.db, &row.file, row.place, from)?.peekable();
+        // The next lines are read and understood while the last ones are written.
+        let db = self.db;
+        std::thread::scope(|scope| {
+            let (ahead, come) = sync_channel(READ_AHEAD);
+            scope.spawn(move || read_ahead(db, row, from, &ahead));
+            self.slices(row, next, overlap.line_count, &mut known, come.into_iter().flatten(), progress)
+        })
+    }
+
+    /// Posts the lines of a statement as they come, slice by slice.
+    fn slices(
+        &mut self,
+        row: &StatementRow,
+        next: Option<i64>,
+        mut line_count: i64,
+        known: &mut HashMap<u64, Known>,
+        lines: impl Iterator<Item = Result<Told>>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<()> {
+        let mut lines = lines.peekable();
         let before = self.new;
         loop {
-            let mut slice = Slice::new(row.clone(), overlap.line_count);
+            let mut slice = Slice::new(row.clone(), line_count);
             let mut after = Cursor { statement: row.place, line: u64::MAX };
-            for line in lines.by_ref().take(self.slice) {
-                let line = line?;
-                after.line = line.position + 1;
-                let new = statements::new_line(row, &line)?;
-                match known.remove(&line.position) {
-                    _ if line.status != Status::Booked => slice.pending.push(new),
-                    Some(id) => slice.again.push((new, id)),
-                    None => slice.new.push(new),
+            for told in lines.by_ref().take(self.slice) {
+                let Told { position, booked, line } = told?;
+                after.line = position + 1;
+                match known.remove(&position) {
+                    _ if !booked => slice.pending.push(line),
+                    Some(id) => slice.again.push((line, id)),
+                    None => slice.new.push(line),
                 }
             }
             let last = lines.peek().is_none();
@@ -340,7 +384,7 @@ impl Run<'_> {
             let (new, again) = slice.counts();
             let ended = last.then_some(self.new - before + new as u64);
             self.commit(slice, after, ended, last && next.is_none())?;
-            overlap.line_count += i64::try_from(new).unwrap_or(0);
+            line_count += i64::try_from(new).unwrap_or(0);
             self.new += new as u64;
             self.known += again as u64;
             self.done += (new + again) as u64;
@@ -356,25 +400,57 @@ impl Run<'_> {
         let count = slice.len();
         let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
         let from = std::mem::replace(&mut self.cursor, after.clone());
-        let begin = Instant::now();
+        let (kept, worked) = (self.kept.clone(), Arc::new(AtomicU64::new(0)));
+        let micros = Arc::clone(&worked);
         self.db.write_slice("statement.post", self.who, move |tx| {
+            let begin = Instant::now();
             // First of all: whoever finds the cursor elsewhere is not the one to post these lines.
             if ends_file {
                 jobs::finish(tx, &job, &owner, &from, &after)?
             } else {
                 jobs::advance(tx, &job, &owner, &from, &after)?
             }
-            slice.post(tx)?;
-            ended.map_or(Ok(()), |new| slice::finish(tx, &slice.row, i64::try_from(new).unwrap_or(0)))
+            slice.post(tx, &kept)?;
+            let ended = ended.map_or(Ok(()), |new| slice::finish(tx, &slice.row, i64::try_from(new).unwrap_or(0)));
+            micros.store(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            ended
         })?;
         // Towards slices of the right length, without jumping after one odd measurement.
         if count == self.slice {
-            let micros = begin.elapsed().as_micros().max(1);
+            let micros = u128::from(worked.load(Ordering::Relaxed).max(1));
             let fitting = self.slice as u128 * SLICE_TIME.as_micros() / micros;
-            self.slice =
-                usize::try_from(fitting).unwrap_or(FIRST_SLICE).clamp(self.slice / 2, self.slice * 2).clamp(100, 4_000);
+            self.slice = usize::try_from(fitting)
+                .unwrap_or(FIRST_SLICE)
+                .clamp(self.slice / 2, self.slice * 2)
+                .clamp(FIRST_SLICE, MOST_LINES);
         }
         Ok(())
+    }
+}
+
+/// A line as it goes into a slice.
+struct Told {
+    position: u64,
+    /// Else it is announced only.
+    booked: bool,
+    line: NewLine,
+}
+
+/// Reads the lines of a statement and hands them on in heaps, until they are at their end or nobody takes them any more.
+fn read_ahead(db: &Db, row: &StatementRow, from: u64, ahead: &SyncSender<Vec<Result<Told>>>) {
+    let told = |line: Box<crate::banking::Line>| {
+        let booked = line.status == Status::Booked;
+        Ok(Told { position: line.position, booked, line: statements::new_line(row, &line)? })
+    };
+    let mut lines = match told_lines(db, &row.file, row.place, from) {
+        Ok(lines) => lines,
+        Err(e) => return ahead.send(vec![Err(e)]).unwrap_or_default(),
+    };
+    loop {
+        let heap: Vec<Result<Told>> = lines.by_ref().take(HEAP).map(|line| line.and_then(told)).collect();
+        if heap.is_empty() || ahead.send(heap).is_err() {
+            return;
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use super::returns::Originals;
 use super::rules::{Rule, RuleFile, RuleSet};
 use super::transfers::OwnMaster;
 use crate::db::bulk::{self, Bulk, Cells, Moment};
-use crate::db::schema::{accounts, entries, masters, postings, products, routes, rules as rules_table, sub_accounts};
+use crate::db::schema::{
+    accounts, entries, events, masters, postings, products, routes, rules as rules_table, sub_accounts,
+};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::ledger::AccountId;
@@ -13,7 +15,7 @@ use crate::time::stored;
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
-    Selectable, SelectableHelper,
+    Selectable, SelectableHelper, TextExpressionMethods,
 };
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query};
@@ -343,6 +345,20 @@ pub(super) fn opening_left(conn: &mut Conn, master: &str, suspense: i64) -> Resu
 }
 
 /// The condition that no newer route replaces route `r`.
+/// Kinds of events that change nothing about who gets a line; after any other, what decides is read anew.
+const DAILY: [&str; 8] =
+    ["ledger.%", "line.%", "statement.%", "pending.%", "route.%", "transfer.%", "expectation.%", "command.refused"];
+
+/// Whether something was recorded after an event that may change what decides on lines: rules, leaves, masters.
+pub(super) fn decides_otherwise(conn: &mut Conn, after: i64) -> Result<bool> {
+    let mut since = events::table.filter(events::number.gt(after)).into_boxed();
+    for kind in DAILY {
+        since = since.filter(events::kind.not_like(kind));
+    }
+    let found: Option<i64> = since.select(events::number).first(conn).optional().map_err(broken)?;
+    Ok(found.is_some())
+}
+
 const IN_FORCE: &str = "NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq \
      AND (n.detail IS NULL OR r.detail IS NULL OR n.detail = r.detail))";
 

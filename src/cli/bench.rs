@@ -11,11 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+mod ingest;
+
 /// What is to be measured.
 #[derive(Debug, clap::Subcommand)]
 pub enum Bench {
     /// Posting to the journal: entries per second, durable, all features on, one hot master on one side of every entry
     Post(PostArgs),
+    /// Taking in: a generated camt.053 from its bytes to positions, with interactive commands meanwhile
+    Ingest(ingest::IngestArgs),
 }
 
 /// How posting is measured.
@@ -48,6 +52,7 @@ pub struct PostArgs {
 pub fn run(context: &Context, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Post(args) => post(context, args),
+        Bench::Ingest(args) => ingest::run(context, args),
     }
 }
 

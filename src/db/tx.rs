@@ -176,6 +176,11 @@ impl<'c> Tx<'c> {
         self.head.seal + 1
     }
 
+    /// The newest event before this commit.
+    pub fn last_event(&self) -> i64 {
+        self.head.event
+    }
+
     /// A new id with this prefix.
     pub fn id(&self, prefix: &str) -> String {
         self.ids.next(prefix, self.now)

@@ -37,7 +37,7 @@ const RESOLVE_ATTEMPTS: u32 = 40;
 pub enum Lane {
     /// Somebody waits for the answer.
     Interactive,
-    /// Long work, in slices of about ten milliseconds.
+    /// Long work, in slices of some tens of milliseconds.
     Bulk,
 }
 

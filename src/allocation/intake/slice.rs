@@ -1,5 +1,6 @@
 //! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
 
+use super::kept::KeptPlacer;
 use crate::allocation::moves::{Move, move_line, withdraw};
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
@@ -50,13 +51,16 @@ impl Slice {
         (self.new.len() + changed, self.again.len() - changed)
     }
 
-    pub(super) fn post(&self, tx: &mut Tx<'_>) -> Result<()> {
+    pub(super) fn post(&self, tx: &mut Tx<'_>, kept: &KeptPlacer) -> Result<()> {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
-        let mut placer = crate::allocation::placer(tx.conn(), master)?;
+        kept.with(tx, master, |tx, placer| self.post_by(tx, master, placer))
+    }
+
+    fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer) -> Result<()> {
         placer.announced = announced::load(tx.conn(), master, &self.new)?;
-        look_up(tx.conn(), master, &mut placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
+        look_up(tx.conn(), master, placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
         let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
         let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
@@ -73,7 +77,7 @@ impl Slice {
                 }
             }
         }
-        let Posted { stored, any, routes, sides } = self.post_new(tx, master, &mut placer, held, new)?;
+        let Posted { stored, any, routes, sides } = self.post_new(tx, master, placer, held, new)?;
         if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
             // whether it was kept when its answer is lost.
@@ -85,12 +89,12 @@ impl Slice {
         announced::keep(tx, &placer.announced, &routes)?;
         transfers::take_in(tx, &sides)?;
         if self.row.proves() {
-            self.confirm(tx, &placer, &again, &mut known)?;
+            self.confirm(tx, placer, &again, &mut known)?;
         }
         // What was announced was looked up for new lines only.
         placer.announced = announced::Announced::default();
         for (line, id) in again.iter().filter(|(line, _)| line.details.len() > 1) {
-            add_details(tx, &mut placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
+            add_details(tx, placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
         }
         self.meet(tx, master, &stored, &again)
     }
