@@ -9,6 +9,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tributary::allocation::intake::{self, TakenIn};
+use tributary::app::{self, TreasuryFile};
 use tributary::banking::write::{Entry, Statement};
 use tributary::db::{self, Db, Fault, FaultPoint, Faults, Options, Url};
 use tributary::error::Result;
@@ -86,6 +87,29 @@ fn the_same_file_again_changes_nothing() {
         }
         assert_eq!(stored_lines(&test.url), booked_lines(0, &booked));
         assert_eq!(balances(&db)["m00"], 100_000 + sum(&booked));
+        assert_clean(&db);
+    });
+}
+
+#[test]
+fn a_rule_that_is_put_in_force_while_a_file_is_taken_in_holds_for_the_lines_to_come() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        treasury(&db, 0..1);
+        let booked: Vec<Entry> = (0..1_500).map(|n| line(day(1), 100 + n, "NOBODY KNOWS")).collect();
+        let rule = "[[rule]]\ncode = \"later\"\npriority = 1\nwhen = { masters = [\"m00\"] }\nto = [{ leaf = \"m00/house/pool\" }]";
+        let mut applied = false;
+        let taken = take_in_with(&db, "long", &window(1, (1, 1), &booked), &mut |_, _| {
+            if !std::mem::replace(&mut applied, true) {
+                app::apply(&db, &alice(), TreasuryFile::parse(rule).expect("a rule")).expect("applied");
+            }
+        });
+        assert_eq!(taken.expect("taken in").new_lines, 1_500);
+        let by = |evidence: &str| {
+            given::number(&test.url, &format!("SELECT count(*) AS value FROM routes WHERE evidence = '{evidence}'"))
+        };
+        assert!(by("none") > 0 && by("rule") > 0, "{} wait, {} by the rule", by("none"), by("rule"));
+        assert_eq!(by("none") + by("rule"), 1_500);
         assert_clean(&db);
     });
 }
