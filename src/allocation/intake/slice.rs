@@ -27,8 +27,8 @@ pub(super) struct Slice {
 }
 
 /// Lines that were told for the first time, posted.
-struct Posted {
-    stored: Vec<(NewLine, Placed)>,
+struct Posted<'a> {
+    stored: Vec<(&'a NewLine, Placed)>,
     /// Whether that made any entry.
     any: bool,
     routes: Vec<NewRoute>,
@@ -66,10 +66,10 @@ impl Slice {
         let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
         let mut known = if ids.is_empty() { HashMap::new() } else { statements::lines_by_id(tx.conn(), &ids)? };
         let mut new: Vec<(&NewLine, Option<String>)> = self.new.iter().map(|line| (line, None)).collect();
-        let mut again: Vec<(NewLine, String)> = Vec::with_capacity(self.again.len());
+        let mut again: Vec<(&NewLine, String)> = Vec::with_capacity(self.again.len());
         for (line, was) in &self.again {
             match was {
-                Known::Same(id) => again.push((line.clone(), id.clone())),
+                Known::Same(id) => again.push((line, id.clone())),
                 Known::Changed(id) => {
                     let stored = known.get(id).ok_or_else(|| gone(id))?;
                     withdraw(tx, stored, "the statement has it with another amount")?;
@@ -100,14 +100,14 @@ impl Slice {
     }
 
     /// Posts lines that are told for the first time.
-    fn post_new(
+    fn post_new<'a>(
         &self,
         tx: &mut Tx<'_>,
         master: &str,
         placer: &mut Placer,
         held: bool,
-        new: Vec<(&NewLine, Option<String>)>,
-    ) -> Result<Posted> {
+        new: Vec<(&'a NewLine, Option<String>)>,
+    ) -> Result<Posted<'a>> {
         let mut sides = Vec::new();
         let mut stored = Vec::with_capacity(new.len());
         let mut entries = Vec::with_capacity(new.len());
@@ -127,7 +127,7 @@ impl Slice {
                 entries.push(entry(placer, &id, line, &placements, unconfirmed));
                 decisions.push((id.clone(), placements));
             }
-            stored.push((line.clone(), Placed { id, posting, unconfirmed, replaces }));
+            stored.push((line, Placed { id, posting, unconfirmed, replaces }));
         }
         let posted = ledger::post_in(tx, &entries)?;
         let mut routes = Vec::with_capacity(decisions.len());
@@ -143,7 +143,7 @@ impl Slice {
         &self,
         tx: &mut Tx<'_>,
         placer: &Placer,
-        again: &[(NewLine, String)],
+        again: &[(&NewLine, String)],
         known: &mut HashMap<String, LineRow>,
     ) -> Result<()> {
         let (mut confirmed, mut released) = (Vec::new(), Vec::new());
@@ -183,8 +183,8 @@ impl Slice {
         &self,
         tx: &mut Tx<'_>,
         master: &str,
-        stored: &[(NewLine, Placed)],
-        again: &[(NewLine, String)],
+        stored: &[(&NewLine, Placed)],
+        again: &[(&NewLine, String)],
     ) -> Result<()> {
         let mut open = statements::open_pending(tx.conn(), master)?;
         if open.is_empty() && self.pending.is_empty() {

@@ -327,8 +327,8 @@ pub fn insert_lines(
     master: &str,
     expected_lines: i64,
     kind: &'static str,
-    new: &[(NewLine, Placed)],
-    again: &[(NewLine, String)],
+    new: &[(&NewLine, Placed)],
+    again: &[(&NewLine, String)],
 ) -> Result<()> {
     let grown = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let counted = masters::table.filter(masters::id.eq(master)).filter(masters::line_count.eq(expected_lines));
@@ -455,7 +455,7 @@ struct LineId {
     line: String,
 }
 
-fn next_ordinals(conn: &mut Conn, master: &str, new: &[(NewLine, Placed)]) -> Result<HashMap<Identity, i64>> {
+fn next_ordinals(conn: &mut Conn, master: &str, new: &[(&NewLine, Placed)]) -> Result<HashMap<Identity, i64>> {
     let mut found = HashMap::new();
     // Lines of days beyond the newest one stored cannot have equals: the common case of a daily statement.
     let newest: Option<NaiveDate> =
