@@ -8,7 +8,7 @@ use super::{Refusal, holds, place, transfers};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::ledger::{self, AccountId, Basis, Cause, HoldKind, NewEntry, NewPosting, Posted};
-use crate::statements::{self, LineRow};
+use crate::statements::{self, LineRow, NewLine};
 use chrono::NaiveDate;
 
 /// A change of the routes of a line.
@@ -145,17 +145,26 @@ pub fn withdraw_notified(tx: &mut Tx<'_>, line: &str, reason: &str) -> Result<()
         return Err(Refusal::InStatement { line: line.id, posting: line.posting }.into());
     }
     let why = format!("{} withdrew it: {}", tx.actor(), reason.trim());
-    withdraw_line(tx, &line, "by a person, as no statement has it", &why)
+    let today = crate::time::day_of(tx.now());
+    withdraw_line(tx, &line, today, "by a person, as no statement has it", &why)
 }
 
 /// Takes back what a line posted, because the bank has taken the line back: a linked entry on the open period's day with the
 /// line's own value date. Whose share it was is not asked again: a fact may leave a leaf below its floor.
 pub(super) fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
-    withdraw_line(tx, line, why, why)
+    let today = crate::time::day_of(tx.now());
+    withdraw_line(tx, line, today, why, why)
+}
+
+/// Takes back what a notified line posted, because a statement has it with another amount: on the day of that statement's
+/// line, so that the book of that day is what the bank's is. No day is closed by a statement before it has come.
+pub(super) fn replace(tx: &mut Tx<'_>, line: &LineRow, by: &NewLine) -> Result<()> {
+    let why = "the statement has it with another amount";
+    withdraw_line(tx, line, by.booked_on.max(line.booked_on), why, why)
 }
 
 /// `why` is sealed and names nobody; `sentence` stands in the route.
-fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> Result<()> {
+fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, booked_on: NaiveDate, why: &str, sentence: &str) -> Result<()> {
     let routes = store::routes_of(tx.conn(), &line.id)?;
     if let Some(newest) = routes.last().filter(|_| line.posting == "posted") {
         let [account, suspense, in_transit] = store::accounts_of(tx.conn(), &line.master)?;
@@ -170,7 +179,7 @@ fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> 
             kind: "withdrawal".to_owned(),
             basis: Basis::Fact,
             description: format!("Line {} taken back: {why}", line.id),
-            booked_on: crate::time::day_of(tx.now()),
+            booked_on,
             valued_on: line.valued_on,
             cause: Cause::new("withdrawal", &line.id),
             postings: place::merged(&shares)

@@ -47,6 +47,13 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         }
         // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
         let touches = closed_on == next_closed_on || b.first_day == Some(closed_on);
+        // Two windows that both tell of the whole of one day: the later one opens where the earlier stood before that day.
+        let tells_again = closed_on < next_closed_on
+            && b.first_day == Some(closed_on)
+            && i128::from(closing) - store::moved_since(conn, &a.id, closed_on)? == i128::from(opening);
+        if tells_again {
+            continue;
+        }
         if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
             gaps.push(Gap { master: master.code.clone(), closed_on, next_closed_on, missing: opening - closing });
         }
@@ -112,11 +119,14 @@ fn moved(statement: &StatementRow) -> bool {
     statement.opening != statement.closing
 }
 
-/// A statement over several days that overlaps the one before it says nothing about a gap.
+/// A statement over several days that overlaps the one before it says nothing about a gap. Where its first days are quiet, only
+/// the day of its opening balance tells.
 fn overlaps(a: &StatementRow, b: &StatementRow) -> bool {
     let one_day = |s: &StatementRow| s.first_day.is_some() && s.first_day == s.closing_on;
-    let begins_before = a.closing_on.zip(b.first_day).is_some_and(|(closed, first)| first < closed);
-    begins_before || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
+    let begins_before = |day: Option<NaiveDate>| a.closing_on.zip(day).is_some_and(|(closed, first)| first < closed);
+    begins_before(b.first_day)
+        || begins_before(b.opening_on)
+        || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
 }
 
 /// Whether some statement up to the day of the one at `place` closes where it opens, or one before it opens there too.

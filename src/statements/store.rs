@@ -356,6 +356,17 @@ pub(super) fn posted_by_day(conn: &mut Conn, master: &str) -> Result<Vec<Stateme
     some.order(order).select(StatementRow::as_select()).load(conn).map_err(broken)
 }
 
+/// What the lines that a statement tells of moved from a day on.
+pub(super) fn moved_since(conn: &mut Conn, statement: &str, day: NaiveDate) -> Result<i128> {
+    let since = lines_table::booked_on.ge(day);
+    let first = lines_table::table.filter(lines_table::statement.eq(statement)).filter(since);
+    let first: Vec<i64> = first.select(lines_table::amount).load(conn).map_err(broken)?;
+    let again = line_facets::table.inner_join(lines_table::table.on(lines_table::id.eq(line_facets::line)));
+    let again = again.filter(line_facets::statement.eq(statement)).filter(since);
+    let again: Vec<i64> = again.select(lines_table::amount).load(conn).map_err(broken)?;
+    Ok(first.into_iter().chain(again).map(i128::from).sum())
+}
+
 /// How many lines a master has.
 pub(super) fn line_count(conn: &mut Conn, master: &str) -> Result<i64> {
     masters::table.find(master).select(masters::line_count).first(conn).map_err(broken)

@@ -1,6 +1,6 @@
 //! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
 
-use crate::allocation::moves::{Move, move_line, withdraw};
+use crate::allocation::moves::{Move, move_line, replace, withdraw};
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
 use crate::allocation::transfers::Side;
@@ -67,7 +67,7 @@ impl Slice {
                 Known::Same(id) => again.push((line.clone(), id.clone())),
                 Known::Changed(id) => {
                     let stored = known.get(id).ok_or_else(|| gone(id))?;
-                    withdraw(tx, stored, "the statement has it with another amount")?;
+                    replace(tx, stored, line)?;
                     new.push((line, Some(id.clone())));
                 }
             }
