@@ -16,7 +16,7 @@ pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,
 };
-pub(super) use lines::{add_notified, lines_not_of, lines_only_of};
+pub(super) use lines::{add_notified, lines_not_of, lines_only_of, move_to_their_days};
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
 pub(super) use questions::open_questions;

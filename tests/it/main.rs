@@ -2,6 +2,7 @@
 
 mod announced;
 mod chart;
+mod counts;
 mod crash;
 mod databases;
 mod demo;

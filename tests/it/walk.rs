@@ -92,7 +92,11 @@ impl Message {
     /// A report or notification of some lines; such a message has no balances of its own.
     pub fn early(told: Told, master: usize, id: &str, number: u64, lines: Vec<Entry>) -> Message {
         let (head, _) = statement(master, id, number, (1, 1), &[]);
-        Message { form: Form::Camt(told), head: Statement { opening: None, closing: None, totals: None, ..head }, lines }
+        Message {
+            form: Form::Camt(told),
+            head: Statement { opening: None, closing: None, totals: None, ..head },
+            lines,
+        }
     }
 }
 
@@ -103,6 +107,8 @@ pub struct Walk {
     pub booked: Vec<Entry>,
     /// What it sends, in the order of arrival.
     pub messages: Vec<Message>,
+    /// Equal payments were told early and their days came in any order: which of them posted on which day is not asked.
+    pub any_day: bool,
 }
 
 /// Takes in bytes.
@@ -205,9 +211,20 @@ pub fn assert_ends_as_the_bank(test: &TestDb, db: &Db, walks: &[Walk]) {
     let balances: BTreeMap<&str, i64> = accounts.iter().map(|a| (a.code.as_str(), a.natural())).collect();
     for (master, walk) in walks.iter().enumerate() {
         let mut expected: Vec<String> = walk.booked.iter().map(|e| facts(e, master)).collect();
+        let mut found = posted.remove(&account_number(master)).unwrap_or_default();
+        if walk.any_day {
+            let without_days = |l: &String| l.splitn(3, '|').last().map(str::to_owned);
+            (expected, found) =
+                (expected.iter().filter_map(without_days).collect(), found.iter().filter_map(without_days).collect());
+            found.sort();
+        }
         expected.sort();
-        let found = posted.remove(&account_number(master)).unwrap_or_default();
-        assert_eq!(found, expected, "walk {master} ends with other lines than its bank (left: ours):\n{}", walk.story());
+        assert_eq!(
+            found,
+            expected,
+            "walk {master} ends with other lines than its bank (left: ours):\n{}",
+            walk.story()
+        );
         let code = format!("m{master:02}");
         assert_eq!(balances[code.as_str()], 100_000 + sum(&walk.booked), "walk {master}:\n{}", walk.story());
         let shown = report.masters.iter().find(|m| m.master == code).expect("a master");
@@ -247,9 +264,10 @@ fn a_message_that_lacks_a_line_is_found_out() {
         let booked = vec![given::line(day(1), 100, "tiktok"), given::line(day(1), 200, "douyin")];
         let camt = Form::Camt(Told::Statement);
         let message = Message::of_days(camt, 0, "S", 1, (1, 1), &booked[..1]);
-        let walks = [Walk { booked, messages: vec![message] }];
+        let walks = [Walk { booked, messages: vec![message], any_day: false }];
         let db = go(test, &walks);
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_ends_as_the_bank(test, &db, &walks)));
+        let found =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_ends_as_the_bank(test, &db, &walks)));
         assert!(found.is_err());
     });
 }
