@@ -1,11 +1,14 @@
 //! All tests of the whole, in one binary: it links once.
 
+mod accounts;
 mod announced;
 mod chart;
 mod counts;
 mod crash;
+mod damaged;
 mod databases;
 mod demo;
+mod fixtures;
 mod formats;
 mod given;
 mod healing;
@@ -26,5 +29,6 @@ mod tampering;
 mod text_formats;
 mod tidy;
 mod tour;
+mod twice;
 mod walk;
 mod writer;
