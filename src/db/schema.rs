@@ -313,6 +313,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    line_days (line) {
+        line -> Text,
+        master -> Text,
+        booked_on -> Date,
+    }
+}
+
+diesel::table! {
     pending_lines (id) {
         id -> Text,
         master -> Text,
@@ -529,6 +537,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     statements,
     lines,
     line_facets,
+    line_days,
     line_details,
     pending_lines,
     bank_profiles,

@@ -5,8 +5,9 @@ use crate::chart::MasterRow;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::money::{Currency, Minor};
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A stretch of days of which no statement has come: the closing before it is not the opening after it.
@@ -20,6 +21,8 @@ pub struct Gap {
     pub next_closed_on: NaiveDate,
     /// What the missing statements moved, in minor units.
     pub missing: i64,
+    /// The first and the last number of those that the bank has given and that have not come, where only its numbers tell.
+    pub numbers: Option<(i64, i64)>,
 }
 
 /// The gaps between a master's posted statements; each closes by itself when the missing statement comes (I9).
@@ -33,7 +36,7 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         let is_after = first.first_day.unwrap_or(next_closed_on) >= master.cut_over_on;
         if is_after && opening != master.opening && !is_reached(first, 0, &statements) {
             let (code, missing) = (master.code.clone(), opening - master.opening);
-            gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing });
+            gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing, numbers: None });
         }
     }
     for (place, pair) in statements.windows(2).enumerate() {
@@ -47,11 +50,62 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         }
         // Of the statements of one day, which tell of it in parts, whole or twice, any may be the one before.
         let touches = closed_on == next_closed_on || b.first_day == Some(closed_on);
+        // Two windows that both tell of the whole of one day: the later one opens where the earlier stood before that day.
+        let tells_again = closed_on < next_closed_on
+            && b.first_day == Some(closed_on)
+            && i128::from(closing) - store::moved_since(conn, &a.id, closed_on)? == i128::from(opening);
+        if tells_again {
+            continue;
+        }
         if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
-            gaps.push(Gap { master: master.code.clone(), closed_on, next_closed_on, missing: opening - closing });
+            let (master, missing) = (master.code.clone(), opening - closing);
+            gaps.push(Gap { master, closed_on, next_closed_on, missing, numbers: None });
         }
     }
+    gaps.extend(gaps_in_numbers(&master.code, &statements));
+    gaps.sort_by_key(|g| (g.next_closed_on, g.closed_on));
     Ok(gaps)
+}
+
+/// Statements whose lines net to zero are missed by their numbers only. Each format has its own numbers. They begin anew with
+/// the year, may stay the same for ever, and where they are days of the year they leave out weekends.
+fn gaps_in_numbers(master: &str, statements: &[StatementRow]) -> Vec<Gap> {
+    let mut formats: BTreeMap<String, Vec<&StatementRow>> = BTreeMap::new();
+    for statement in statements.iter().filter(|s| s.number.is_some()) {
+        formats.entry(super::family(&statement.format)).or_default().push(statement);
+    }
+    let mut gaps = Vec::new();
+    for same_format in formats.values() {
+        for pair in same_format.windows(2) {
+            let [a, b] = pair else { continue };
+            let (Some(number), Some(next)) = (a.number, b.number) else { continue };
+            let (Some(closed_on), Some(next_closed_on)) = (a.closing_on, b.closing_on) else { continue };
+            let came = |n: i64| same_format.iter().any(|s| s.number == Some(n) && s.closing_on >= Some(closed_on));
+            let begins_later = closed_on < next_closed_on
+                && b.first_day.is_none_or(|first| first > closed_on)
+                && b.opening_on.is_none_or(|opened| opened >= closed_on);
+            let skipped =
+                next.checked_sub(number).filter(|s| (2..MANY).contains(s) && closed_on.year() == next_closed_on.year());
+            if let Some(step) = skipped
+                && a.closing == b.opening
+                && begins_later
+                && !(step == (next_closed_on - closed_on).num_days()
+                    && only_a_weekend_between(closed_on, next_closed_on))
+                && !(number + 1..next).all(came)
+            {
+                let numbers = Some((number + 1, next - 1));
+                gaps.push(Gap { master: master.to_owned(), closed_on, next_closed_on, missing: 0, numbers });
+            }
+        }
+    }
+    gaps
+}
+
+/// A step in numbers from which on they count something else than statements.
+const MANY: i64 = 400;
+
+fn only_a_weekend_between(a: NaiveDate, b: NaiveDate) -> bool {
+    a.iter_days().skip(1).take_while(|day| *day < b).all(|day| day.weekday().number_from_monday() > 5)
 }
 
 /// A gap with its currency, as commands show it.
@@ -65,13 +119,27 @@ pub struct ShownGap {
     pub next_closed_on: NaiveDate,
     /// What the missing statements moved.
     pub missing: String,
+    /// See [`Gap::numbers`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<(i64, i64)>,
     /// ISO 4217.
     pub currency: String,
 }
 
 impl fmt::Display for ShownGap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ShownGap { master, closed_on, next_closed_on, missing, currency } = self;
+        let ShownGap { master, closed_on, next_closed_on, missing, numbers, currency } = self;
+        if let Some((first, last)) = numbers {
+            let which = if first == last {
+                format!("statement {first} has")
+            } else {
+                format!("statements {first} to {last} have")
+            };
+            return write!(
+                f,
+                "{master}: {which} not come, by the numbers of those that closed on {closed_on} and {next_closed_on}; the balances agree"
+            );
+        }
         write!(f, "{master}: no statement between {closed_on} and {next_closed_on}; {missing} {currency} are missing")
     }
 }
@@ -86,6 +154,7 @@ pub fn all_gaps(conn: &mut Conn) -> Result<Vec<ShownGap>> {
             closed_on: gap.closed_on,
             next_closed_on: gap.next_closed_on,
             missing: Minor(gap.missing).to_text(currency),
+            numbers: gap.numbers,
             currency: master.currency.clone(),
         }));
     }
@@ -112,11 +181,14 @@ fn moved(statement: &StatementRow) -> bool {
     statement.opening != statement.closing
 }
 
-/// A statement over several days that overlaps the one before it says nothing about a gap.
+/// A statement over several days that overlaps the one before it says nothing about a gap. Where its first days are quiet, only
+/// the day of its opening balance tells.
 fn overlaps(a: &StatementRow, b: &StatementRow) -> bool {
     let one_day = |s: &StatementRow| s.first_day.is_some() && s.first_day == s.closing_on;
-    let begins_before = a.closing_on.zip(b.first_day).is_some_and(|(closed, first)| first < closed);
-    begins_before || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
+    let begins_before = |day: Option<NaiveDate>| a.closing_on.zip(day).is_some_and(|(closed, first)| first < closed);
+    begins_before(b.first_day)
+        || begins_before(b.opening_on)
+        || (a.closing_on == b.closing_on && !(one_day(a) && one_day(b)))
 }
 
 /// Whether some statement up to the day of the one at `place` closes where it opens, or one before it opens there too.

@@ -101,8 +101,10 @@ pub struct Stored {
     pub loose: bool,
     /// No statement has it yet, so a statement may still change its amount.
     pub unconfirmed: bool,
-    /// Only what says the same is this line: the statement that told of it is to be replaced.
+    /// Only what says the same is this line: it was taken back, or the statement that told of it is to be replaced.
     pub exact: bool,
+    /// It was taken back, and no statement ever had it.
+    pub only_told: bool,
 }
 
 /// A stored line that an incoming one tells of again.
@@ -387,6 +389,7 @@ mod tests {
             loose: false,
             unconfirmed: false,
             exact: false,
+            only_told: false,
         }
     }
 

@@ -292,6 +292,9 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
         chain.push(&statement.id);
         let mut stored = store::lines_not_of(conn, master, (first, last), &chain)?;
         store::add_notified(conn, master, near, &chain, &mut stored)?;
+        store::move_to_their_days(conn, master, (first, last), &chain, &mut stored)?;
+        // What was taken back because no statement had it, or as this one says otherwise, is booked after all: that posts.
+        stored.retain(|s| !s.only_told);
         if let Some(earlier) = &statement.same_as {
             // What takes the place of another statement tells of its lines only where it says the same.
             let restated: HashSet<String> = store::lines_only_of(conn, earlier)?.into_iter().map(|l| l.id).collect();

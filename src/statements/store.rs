@@ -16,7 +16,7 @@ pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,
 };
-pub(super) use lines::{add_notified, lines_not_of, lines_only_of};
+pub(super) use lines::{add_notified, lines_not_of, lines_only_of, move_to_their_days};
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
 pub(super) use questions::open_questions;
@@ -354,6 +354,17 @@ pub(super) fn posted_by_day(conn: &mut Conn, master: &str) -> Result<Vec<Stateme
         statements::id,
     );
     some.order(order).select(StatementRow::as_select()).load(conn).map_err(broken)
+}
+
+/// What the lines that a statement tells of moved from a day on.
+pub(super) fn moved_since(conn: &mut Conn, statement: &str, day: NaiveDate) -> Result<i128> {
+    let since = lines_table::booked_on.ge(day);
+    let first = lines_table::table.filter(lines_table::statement.eq(statement)).filter(since);
+    let first: Vec<i64> = first.select(lines_table::amount).load(conn).map_err(broken)?;
+    let again = line_facets::table.inner_join(lines_table::table.on(lines_table::id.eq(line_facets::line)));
+    let again = again.filter(line_facets::statement.eq(statement)).filter(since);
+    let again: Vec<i64> = again.select(lines_table::amount).load(conn).map_err(broken)?;
+    Ok(first.into_iter().chain(again).map(i128::from).sum())
 }
 
 /// How many lines a master has.

@@ -258,7 +258,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The profiles that come with the program; each has its sample among the golden files.
-fn declared_profiles() -> Profiles {
+pub(crate) fn declared_profiles() -> Profiles {
     let files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/csv"));
     let profile = |file: &PathBuf| Profile::parse(&fs::read_to_string(file).unwrap()).unwrap();
     Profiles::declared(files.iter().map(profile).collect())

@@ -1,12 +1,17 @@
 //! All tests of the whole, in one binary: it links once.
 
+mod accounts;
 mod announced;
 mod chart;
+mod counts;
 mod crash;
+mod damaged;
 mod databases;
 mod demo;
+mod fixtures;
 mod formats;
 mod given;
+mod healing;
 mod hostile;
 mod hostile_text;
 mod intake;
@@ -24,4 +29,6 @@ mod tampering;
 mod text_formats;
 mod tidy;
 mod tour;
+mod twice;
+mod walk;
 mod writer;

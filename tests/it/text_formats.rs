@@ -265,7 +265,7 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// A profile for each layout of the corpus, written from its files.
-fn corpus_profiles() -> Vec<Profile> {
+pub(crate) fn corpus_profiles() -> Vec<Profile> {
     let profile = |name: &str, header: &str, rest: &str| {
         let cells: Vec<String> = header.split(',').map(|cell| format!("'{cell}'")).collect();
         let text = format!("format = 'csv'\nname = '{name}'\n[file]\nheader = [{}]\n{rest}", cells.join(", "));

@@ -146,8 +146,8 @@ impl Slice {
         again: &[(&NewLine, String)],
         known: &mut HashMap<String, LineRow>,
     ) -> Result<()> {
-        let (mut confirmed, mut released) = (Vec::new(), Vec::new());
-        for (_, id) in again {
+        let (mut confirmed, mut released, mut days) = (Vec::new(), Vec::new(), Vec::new());
+        for (told, id) in again {
             let Some(line) = known.get_mut(id).filter(|l| l.facet == "notified") else { continue };
             if line.unconfirmed {
                 let routes = store::routes_of(tx.conn(), id)?;
@@ -157,6 +157,9 @@ impl Slice {
             }
             "booked".clone_into(&mut line.facet);
             confirmed.push(id.as_str());
+            if told.booked_on != line.booked_on {
+                days.push((id.as_str(), told.booked_on));
+            }
         }
         if !released.is_empty() {
             let seq = again.first().map_or(0, |(line, _)| line.place);
@@ -175,7 +178,7 @@ impl Slice {
             };
             ledger::post_one(tx, entry)?;
         }
-        statements::confirm(tx, &confirmed)
+        statements::confirm(tx, &confirmed, self.row.master.as_deref().unwrap_or_default(), &days)
     }
 
     /// What was announced is met by booked lines; what is announced now is kept, once.

@@ -2,15 +2,17 @@
 
 use crate::banking::{Detail, Direction};
 use crate::db::bulk::{self, Bulk, Cells, Day};
-use crate::db::schema::{line_details as details_table, line_facets, lines, masters};
+use crate::db::schema::{line_days, line_details as details_table, line_facets, lines, masters};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::statements::identity::{Identity, Keys, Stored};
 use chrono::NaiveDate;
 use diesel::dsl::max;
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+};
 use diesel::sql_types::Text;
-use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, update};
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, insert_into, sql_query, update};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Keys per `IN` list.
@@ -112,6 +114,48 @@ pub(in crate::statements) fn add_notified(
     Ok(())
 }
 
+/// Puts lines that were told early where the books of the bank have them: another day's are left out, and those of these days
+/// are added.
+pub(in crate::statements) fn move_to_their_days(
+    conn: &mut Conn,
+    master: &str,
+    (first, last): (NaiveDate, NaiveDate),
+    chain: &[&str],
+    found: &mut Vec<Stored>,
+) -> Result<()> {
+    let mut moved: HashMap<String, NaiveDate> = HashMap::new();
+    let columns = (line_days::line, line_days::booked_on);
+    // Told early for one of these days ...
+    let from = line_days::table.inner_join(lines::table.on(lines::id.eq(line_days::line)));
+    let from = from.filter(lines::master.eq(master)).filter(lines::booked_on.between(first, last));
+    let from: Vec<(String, NaiveDate)> = from.select(columns).load(conn).map_err(broken)?;
+    moved.extend(from);
+    // ... or booked on one of them.
+    let to = line_days::table.filter(line_days::master.eq(master)).filter(line_days::booked_on.between(first, last));
+    let to: Vec<(String, NaiveDate)> = to.select(columns).load(conn).map_err(broken)?;
+    moved.extend(to);
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let is_within = |line: &str| moved.get(line).is_none_or(|day| (first..=last).contains(day));
+    found.retain(|s| is_within(&s.id));
+    let known: HashSet<String> = found.iter().map(|s| s.id.clone()).collect();
+    let missing: Vec<&str> = moved.keys().map(String::as_str).filter(|l| is_within(l) && !known.contains(*l)).collect();
+    for some in missing.chunks(KEYS) {
+        let rows = lines::table.filter(lines::id.eq_any(some)).order((lines::booked_on, lines::id));
+        let rows: Vec<PairRow> = rows.select(PairRow::as_select()).load(conn).map_err(broken)?;
+        found.extend(not_told_by(conn, rows, chain)?);
+    }
+    for line in found.iter_mut() {
+        if let Some(day) = moved.get(&line.id) {
+            // What it said was of another day.
+            (line.day, line.identity) = (*day, Identity::default());
+        }
+    }
+    found.sort_by(|a, b| (a.day, &a.id).cmp(&(b.day, &b.id)));
+    Ok(())
+}
+
 /// What pairing needs to know of a line.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = lines)]
@@ -138,6 +182,7 @@ fn not_told_by(conn: &mut Conn, rows: Vec<PairRow>, chain: &[&str]) -> Result<Ve
     Ok(others
         .map(|r| {
             let open = r.facet == "notified";
+            let withdrawn = r.posting == "withdrawn";
             Stored {
                 day: r.booked_on,
                 amount: r.amount,
@@ -145,7 +190,9 @@ fn not_told_by(conn: &mut Conn, rows: Vec<PairRow>, chain: &[&str]) -> Result<Ve
                 keys: Keys::of(r.end_to_end_id.as_deref(), r.bank_ref.as_deref(), r.counterparty_account.as_deref()),
                 loose: open,
                 unconfirmed: open && r.posting == "posted",
-                exact: false,
+                // What was taken back stays so: another line of that day and amount is not it.
+                exact: withdrawn,
+                only_told: open && withdrawn,
                 id: r.id,
             }
         })
@@ -393,8 +440,12 @@ pub fn add_details(tx: &mut Tx<'_>, id: &str, told: &NewLine) -> Result<()> {
     Ok(())
 }
 
-/// The statement of the day has these lines.
-pub fn confirm(tx: &mut Tx<'_>, ids: &[&str]) -> Result<()> {
+/// The statement of the day has these lines; `days` are those that it has on another day than they were told for.
+pub fn confirm(tx: &mut Tx<'_>, ids: &[&str], master: &str, days: &[(&str, NaiveDate)]) -> Result<()> {
+    for (line, day) in days {
+        let row = (line_days::line.eq(line), line_days::master.eq(master), line_days::booked_on.eq(day));
+        insert_into(line_days::table).values(row).execute(tx.conn()).map_err(broken)?;
+    }
     for some in ids.chunks(KEYS) {
         let set = (lines::facet.eq("booked"), lines::unconfirmed.eq(false));
         update(lines::table.filter(lines::id.eq_any(some))).set(set).execute(tx.conn()).map_err(broken)?;

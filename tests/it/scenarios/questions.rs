@@ -127,7 +127,11 @@ pub fn gaps(world: &mut World, step: &Step) -> Result<Outcome, String> {
         .map_err(|e| e.to_string())?;
     let said: Vec<String> = gaps
         .iter()
-        .map(|g| format!("between {} and {} missing {}", g.closed_on, g.next_closed_on, text(g.missing, &account)))
+        .map(|g| {
+            let numbers = g.numbers.map(|(first, last)| format!(" numbers {first} to {last}")).unwrap_or_default();
+            let missing = text(g.missing, &account);
+            format!("between {} and {} missing {missing}{numbers}", g.closed_on, g.next_closed_on)
+        })
         .collect();
     Ok(if said.is_empty() { Outcome::said("none") } else { Outcome::Done(said) })
 }
