@@ -127,6 +127,7 @@ impl Watcher<'_> {
         let (Some(declared), Some(memory)) = (self.declared.get(at), self.memories.get_mut(at)) else { return };
         let name = declared.folder.name.clone();
         let looked = folders::look(&declared.folder, memory, now);
+        let looked = looked.map(|found| folders::without_leftovers(&declared.folder, found, now));
         let something = looked.as_ref().map_or(true, |f| f.iter().any(|f| f.state == State::Ready));
         let (mut heard, stop) = (Vec::new(), Arc::clone(&self.stop));
         let mut told = |taken: &Taken| heard.push(taken.clone());

@@ -3,14 +3,17 @@
 //! The name it gets is made unique by its digest. It is moved only if it is the one that was read: what came under its name
 //! meanwhile goes back. A crash leaves the file at one of the two places, or whole at both.
 
-use super::look::{self, Fingerprint};
-use super::names;
+use super::look::{self, Fingerprint, Found};
+use super::{Folder, names};
 use crate::db::seal::{Hash, sha256_of};
 use crate::time::Instant;
 use chrono::TimeDelta;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How long a file that could not be moved is left.
 pub(super) const TRY_AGAIN: TimeDelta = TimeDelta::seconds(60);
@@ -40,7 +43,9 @@ pub(super) fn folder_of_day(folder: &Path, now: Instant) -> Result<PathBuf, Stri
     let failed =
         |e: io::Error| format!("cannot write to {}: {e}; nothing is taken until that is mended", day.display());
     fs::create_dir_all(&day).map_err(failed)?;
-    let probe = day.join(format!(".tributary-{}", std::process::id()));
+    // Of this look alone: others may be at it too.
+    static LOOKS: AtomicU32 = AtomicU32::new(0);
+    let probe = day.join(format!(".tributary-{}-{}", std::process::id(), LOOKS.fetch_add(1, Ordering::Relaxed)));
     File::create(&probe).and_then(|mut f| f.write_all(b"-").and_then(|()| f.sync_all())).map_err(|e| {
         let _ = fs::remove_file(&probe);
         failed(e)
@@ -75,7 +80,7 @@ pub(super) fn set_aside(file: Original<'_>, target: &Path) -> Result<(), Stays> 
         Err(e) => return Err(Stays::Failed(format!("cannot move it to {}: {e}", target.display()))),
     }
     let moved = Fingerprint::at(target).map_err(|e| Stays::Failed(format!("{}: {e}", target.display())))?;
-    if moved != *file.print {
+    if !moved.is_renamed(file.print) {
         put_back(file, target).map_err(|e| {
             Stays::Failed(format!("it changed while it was taken and lies at {} now, unread: {e}", target.display()))
         })?;
@@ -141,7 +146,7 @@ fn put_back(file: Original<'_>, target: &Path) -> io::Result<()> {
     }
     let folder = file.path.parent().unwrap_or(Path::new("."));
     let (name, own) = (file.path.file_name().unwrap_or_default(), target.file_name().unwrap_or_default());
-    let mut other = std::ffi::OsString::from("again-");
+    let mut other = OsString::from("again-");
     other.push(own);
     if is_there(&folder.join(&other)) {
         other.push("-");
@@ -166,7 +171,7 @@ fn sync_folders(from: &Path, to: &Path) -> Result<(), Stays> {
 }
 
 /// Moves what lies beside a file to stand beside it again; one that cannot go stays, and is told of at the next look.
-pub(super) fn companions(incoming: &Path, beside: &[(names::Companion, std::ffi::OsString)], target: &Path) {
+pub(super) fn companions(incoming: &Path, beside: &[(names::Companion, OsString)], target: &Path) {
     for (what, name) in beside {
         let end = match what {
             names::Companion::Checksum => ".sha256",
@@ -184,6 +189,36 @@ pub(super) fn companions(incoming: &Path, beside: &[(names::Companion, std::ffi:
             tracing::warn!(file = %names::shown(name), %e, "what belongs to a file could not be moved with it");
         }
     }
+}
+
+/// What was found, without what belongs to files that were moved: a crash between the two left it behind, and there it would
+/// be taken for the next file's of that name. It is moved after its file.
+pub fn without_leftovers(folder: &Folder, found: Vec<Found>, now: Instant) -> Vec<Found> {
+    let days = [now, now - TimeDelta::days(1)].map(|at| crate::time::day_of(at).to_string());
+    let mut gone: Vec<OsString> = Vec::new();
+    for (f, of, what) in found.iter().filter_map(|f| f.orphan_of.as_ref().map(|(of, what)| (f, of, *what))) {
+        let Ok(own) = fs::symlink_metadata(folder.incoming.join(&f.name)) else { continue };
+        let places = days.iter().flat_map(|day| [folder.archive.join(day), folder.refused.join(day)]);
+        let file = places.filter_map(|day| moved_after(&day, &of.to_string_lossy(), &own)).next();
+        if let Some(file) = file {
+            companions(&folder.incoming, &[(what, f.name.clone())], &file);
+            gone.push(f.name.clone());
+        }
+    }
+    found.into_iter().filter(|f| !gone.contains(&f.name)).collect()
+}
+
+/// A file of this name that was moved to a folder after something that belongs to it came, by the system's own times.
+fn moved_after(day: &Path, name: &str, companion: &Metadata) -> Option<PathBuf> {
+    let (before, end) = names::around(name);
+    let is_it = |path: &PathBuf| {
+        let text = path.file_name().unwrap_or_default().to_string_lossy();
+        let middle = text.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&end));
+        middle.is_some_and(|m| m.len() == names::DIGEST && m.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let came = (companion.ctime(), companion.ctime_nsec());
+    let after = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|m| (m.ctime(), m.ctime_nsec()) >= came);
+    fs::read_dir(day).ok()?.filter_map(|e| e.ok().map(|e| e.path())).find(|path| is_it(path) && after(path))
 }
 
 /// Writes a report, whole or not at all.

@@ -23,6 +23,8 @@ pub(super) struct Fingerprint {
     number: u64,
     size: u64,
     modified: (i64, i64),
+    /// Set by the system at every change of bytes, name or rights.
+    touched: (i64, i64),
 }
 
 impl Fingerprint {
@@ -32,7 +34,13 @@ impl Fingerprint {
             number: metadata.ino(),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            touched: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether this is that file under another name.
+    pub(super) fn is_renamed(&self, before: &Fingerprint) -> bool {
+        *self == Fingerprint { touched: self.touched, ..*before }
     }
 
     /// Of what lies at a place now.
@@ -42,12 +50,12 @@ impl Fingerprint {
 }
 
 /// Opens a file that was seen to be a regular one. What came under its name since, a link or a pipe on which opening would
-/// hang, is an error.
+/// hang, is an error; so is one that changed, which is told by [`io::ErrorKind::ResourceBusy`].
 pub(super) fn open(path: &Path, seen: &Fingerprint) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || Fingerprint::of(&metadata) != *seen {
-        return Err(io::Error::other("it changed since it was seen"));
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it changed since it was seen"));
     }
     Ok(file)
 }
@@ -77,6 +85,8 @@ pub struct Found {
     pub(super) print: Fingerprint,
     /// What lies beside it and belongs to it.
     pub(super) companions: Vec<(Companion, OsString)>,
+    /// The file that it belongs to, as what, when that is not here.
+    pub(super) orphan_of: Option<(OsString, Companion)>,
 }
 
 impl Found {
@@ -107,6 +117,14 @@ struct Sighting {
 }
 
 impl Memory {
+    /// A file was moved away: what comes under its name is another one.
+    pub(super) fn forget(&mut self, moved: &Found) {
+        let beside = moved.companions.iter().map(|(_, name)| name);
+        for name in beside.chain([&moved.name]) {
+            self.seen.remove(name);
+        }
+    }
+
     /// Since when a file is as it is now.
     fn since(&mut self, name: &OsStr, print: Fingerprint, changed: &Changed, now: Instant) -> Instant {
         let before = self.seen.get(name).copied();
@@ -175,18 +193,18 @@ pub fn look(folder: &Folder, memory: &mut Memory, now: Instant) -> io::Result<Ve
         };
         let text = name.to_string_lossy();
         let belongs = metadata.is_file() && names::temporary(&text).is_none();
-        let of = names::companion(&text).filter(|_| belongs).map(|(of, _)| OsString::from(of));
-        if of.as_ref().is_some_and(|of| files.binary_search(of).is_ok()) {
+        let orphan_of = names::companion(&text).filter(|_| belongs).map(|(of, what)| (OsString::from(of), what));
+        if orphan_of.as_ref().is_some_and(|(of, _)| files.binary_search(of).is_ok()) {
             continue;
         }
         let companions = beside.get(name).cloned().unwrap_or_default();
-        let state = match of {
-            Some(of) => State::Waits(format!("belongs to {}, which is not here", names::shown(&of))),
+        let state = match &orphan_of {
+            Some((of, _)) => State::Waits(format!("belongs to {}, which is not here", names::shown(of))),
             None => judge(folder, memory, (name, metadata), &companions, &metadata_of, now),
         };
         let changed_at = Changed::of(metadata, now).last;
         let print = Fingerprint::of(metadata);
-        found.push(Found { name: name.clone(), size: metadata.len(), changed_at, state, print, companions });
+        found.push(Found { name: name.clone(), size: metadata.len(), changed_at, state, print, companions, orphan_of });
     }
     Ok(found)
 }
@@ -197,9 +215,9 @@ fn is_file(metadata: &io::Result<Metadata>) -> bool {
 
 impl Found {
     fn unknown(name: &OsStr, why: String) -> Found {
-        let print = Fingerprint { device: 0, number: 0, size: 0, modified: (0, 0) };
+        let print = Fingerprint { device: 0, number: 0, size: 0, modified: (0, 0), touched: (0, 0) };
         let (name, state) = (name.to_owned(), State::LeftAlone(why));
-        Found { name, size: 0, changed_at: None, state, print, companions: Vec::new() }
+        Found { name, size: 0, changed_at: None, state, print, companions: Vec::new(), orphan_of: None }
     }
 }
 

@@ -30,6 +30,7 @@ mod origin;
 mod report;
 mod take;
 
+pub use aside::without_leftovers;
 pub use declare::declared;
 pub use look::{Found, Memory, State, look};
 pub use origin::Key;

@@ -92,21 +92,29 @@ pub fn shown(name: &OsStr) -> String {
         .collect()
 }
 
+/// How many digits of its digest stand in the name of a file that is set aside.
+pub const DIGEST: usize = 16;
+
 /// The name that a file has once it is set aside: its own with the beginning of its digest, so that a name that comes every
 /// day is no trouble and the same file again is the same name.
 pub fn aside(name: &str, digest: &Hash, again: u32) -> String {
-    let digest: String = hex(digest).chars().take(16).collect();
+    let (before, end) = around(name);
+    let digest: String = hex(digest).chars().take(DIGEST).collect();
     let again = if again == 0 { String::new() } else { format!("-{again}") };
+    format!("{before}{digest}{again}{end}")
+}
+
+/// What stands before and behind the digest in that name.
+pub fn around(name: &str) -> (String, String) {
     // What separates folders in some system, and what no terminal should get.
     let clean: String = name.chars().map(|c| if c.is_control() || "/\\:".contains(c) { '_' } else { c }).collect();
     let (stem, end) = match clean.rfind('.').filter(|at| *at > 0 && clean.len() - at <= 12) {
         Some(at) => clean.split_at(at),
         None => (clean.as_str(), ""),
     };
-    let room = LONGEST - digest.len() - end.len() - again.len() - 1;
+    let room = LONGEST - DIGEST - end.len() - 4;
     let cut = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
-    let stem = stem.get(..cut).unwrap_or_default();
-    format!("{stem}-{digest}{again}{end}")
+    (format!("{}-", stem.get(..cut).unwrap_or_default()), end.to_owned())
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub fn take(
 ) -> Result<()> {
     let now = desk.db.clock().now();
     let found = look::look(folder, memory, now).map_err(|e| unreadable(folder, &e))?;
+    let found = aside::without_leftovers(folder, found, now);
     if !found.iter().any(|f| f.state == State::Ready) {
         found.iter().filter_map(|f| stays(folder, f)).for_each(|t| told(&t));
         return Ok(());
@@ -131,6 +132,9 @@ pub fn take(
         if let Some(dealt) = dealt {
             if dealt.outcome == Outcome::Failed {
                 memory.stuck.insert(found.name.clone(), (found.print, now));
+            }
+            if dealt.moved_to.is_some() {
+                memory.forget(found);
             }
             told(&dealt);
         }
@@ -204,6 +208,7 @@ impl Round<'_> {
                 return stays(Outcome::Waits, "it changed while it was read; it is taken when it is still".to_owned());
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return stays(Outcome::Waits, e.to_string()),
             Err(e) => {
                 let mend = "give the user that Tributary runs as the right to read it";
                 return stays(Outcome::Failed, format!("cannot be read: {e}; {mend}"));
@@ -212,7 +217,7 @@ impl Round<'_> {
         let told = match &origin.wrong {
             Some(wrong) => told_wrong(wrong),
             None => {
-                let failed: Rc<RefCell<Option<String>>> = Rc::default();
+                let failed: Rc<Failure> = Rc::default();
                 let open = || -> io::Result<Box<dyn Read>> {
                     let inner = look::open(&path, &found.print).inspect_err(|e| note(&failed, e))?;
                     Ok(Box::new(Watched { inner, failed: Rc::clone(&failed) }))
@@ -225,7 +230,8 @@ impl Round<'_> {
                     Err(e) => match failed.take() {
                         // The file's fault, not the database's: others go on.
                         Some(_) if !path.exists() => return Ok(None),
-                        Some(why) => return stays(Outcome::Failed, format!("cannot be read: {why}")),
+                        Some((io::ErrorKind::ResourceBusy, why)) => return stays(Outcome::Waits, why),
+                        Some((_, why)) => return stays(Outcome::Failed, format!("cannot be read: {why}")),
                         None => return Err(e.within(format!("folder {}: {name}", self.folder.name))),
                     },
                 }
@@ -341,7 +347,7 @@ fn told_wrong(wrong: &Refusal) -> Told {
 fn nobody_signed(keys: &[Key]) -> Refusal {
     let names: Vec<&str> = keys.iter().map(|k| k.name.as_str()).collect();
     let why = format!(
-        "the signature beside it is not one of {} over these bytes: the file was changed, or somebody else signed it",
+        "the signature beside it was not made over these bytes by any of the keys of this folder ({}): the file was changed, or somebody else signed it",
         names.join(", ")
     );
     Refusal::WrongSignature { why }
@@ -355,14 +361,17 @@ fn companion(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn note(failed: &RefCell<Option<String>>, e: &io::Error) {
-    *failed.borrow_mut() = Some(e.to_string());
+fn note(failed: &Failure, e: &io::Error) {
+    *failed.borrow_mut() = Some((e.kind(), e.to_string()));
 }
+
+/// How reading a file failed, if it did.
+type Failure = RefCell<Option<(io::ErrorKind, String)>>;
 
 /// A file that remembers that reading it failed, so that it can be told from a fault of the database.
 struct Watched {
     inner: std::fs::File,
-    failed: Rc<RefCell<Option<String>>>,
+    failed: Rc<Failure>,
 }
 
 impl Read for Watched {

@@ -5,6 +5,7 @@ mod chart;
 mod crash;
 mod databases;
 mod demo;
+mod folders;
 mod formats;
 mod given;
 mod hostile;

@@ -1,12 +1,13 @@
 //! Which messages of a master came, as far as being due goes, and which were missing when they were due.
 
 use crate::banking::Role;
-use crate::db::schema::{missing_statements, statement_files, statements};
+use crate::db::schema::{events, masters, missing_statements, statement_files, statements};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, QueryDsl, Queryable, Selectable, SelectableHelper};
 use diesel::{RunQueryDsl, delete, insert_into};
+use std::collections::HashMap;
 
 /// A message that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,4 +79,37 @@ pub(in crate::statements) fn set_alarm(tx: &mut Tx<'_>, row: &AlarmRow) -> Resul
     delete(same).execute(tx.conn()).map_err(broken)?;
     insert_into(missing_statements::table).values(row).execute(tx.conn()).map_err(broken)?;
     Ok(())
+}
+
+/// Alarms that no event tells of, and events of alarms that are not there: for `check`.
+pub(in crate::statements) fn untold_alarms(conn: &mut Conn) -> Result<Vec<String>> {
+    let kinds = ["statement.missing", "statement.no_longer_missing"];
+    let told = events::table.filter(events::kind.eq_any(kinds)).order(events::number);
+    let told: Vec<(String, Option<String>)> =
+        told.select((events::subject, events::after)).load(conn).map_err(broken)?;
+    // The newest of each message is in force: how it ended, if it did.
+    let mut sealed: HashMap<(String, String, String), Option<String>> = HashMap::new();
+    for (master, after) in told {
+        let after: serde_json::Value = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+        let text = |key: &str| after[key].as_str().map(str::to_owned);
+        let key = (master, text("role").unwrap_or_default(), text("day").unwrap_or_default());
+        sealed.insert(key, text("why"));
+    }
+    let codes = masters::table.select((masters::id, masters::code)).load::<(String, String)>(conn).map_err(broken)?;
+    let codes: HashMap<String, String> = codes.into_iter().collect();
+    let mut wrong = Vec::new();
+    for row in alarms(conn)? {
+        let master = codes.get(&row.master).cloned().unwrap_or_default();
+        let what = format!("the alarm of the {} of {} of {master}", row.role, row.day);
+        match sealed.remove(&(master, row.role, row.day.to_string())) {
+            Some(ended) if ended == row.ended => {}
+            Some(_) => wrong.push(format!("{what} ended otherwise than its event says")),
+            None => wrong.push(format!("{what} has no event")),
+        }
+    }
+    let gone =
+        sealed.into_keys().map(|(master, role, day)| format!("the alarm of the {role} of {day} of {master} is gone"));
+    wrong.extend(gone);
+    wrong.sort();
+    Ok(wrong)
 }

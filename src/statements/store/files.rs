@@ -2,7 +2,7 @@
 
 use super::Remark;
 use crate::banking::{Profile, Profiles, Reader};
-use crate::db::schema::{statement_chunks, statement_files};
+use crate::db::schema::{events, statement_chunks, statement_files};
 use crate::db::seal::{Hash, hex};
 use crate::db::{Conn, Db, Tx, Who, broken};
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use diesel::prelude::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
 use diesel::{RunQueryDsl, delete, insert_into, update};
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -183,6 +184,29 @@ fn strength(origin: &str) -> u8 {
         _ if origin.starts_with("signed") => 2,
         _ => 1,
     }
+}
+
+/// Files of which is written down where they are from otherwise than the events have sealed it: for `check`.
+pub(in crate::statements) fn unsealed_origins(conn: &mut Conn) -> Result<Vec<String>> {
+    let told = events::table.filter(events::kind.eq("statement.origin_verified")).order(events::number);
+    let told: Vec<(String, Option<String>)> =
+        told.select((events::subject, events::after)).load(conn).map_err(broken)?;
+    let mut sealed: HashMap<String, String> = HashMap::new();
+    for (file, after) in told {
+        let after: serde_json::Value = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+        sealed.insert(file, after["origin"].as_str().unwrap_or_default().to_owned());
+    }
+    let rows = statement_files::table.select((statement_files::id, statement_files::origin));
+    let rows: Vec<(String, String)> = rows.order(statement_files::id).load(conn).map_err(broken)?;
+    let mut wrong = Vec::new();
+    for (id, origin) in rows {
+        let sealed = sealed.remove(&id).unwrap_or_else(|| UNVERIFIED.to_owned());
+        if sealed != origin {
+            wrong.push(format!("the origin of file {id} is {origin:?}, but its event says {sealed:?}"));
+        }
+    }
+    wrong.extend(sealed.into_keys().map(|id| format!("file {id}, whose origin was sealed, is gone")));
+    Ok(wrong)
 }
 
 /// What the survey says of the file itself.
