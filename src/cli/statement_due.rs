@@ -56,28 +56,26 @@ pub fn run(context: &Context, args: &Due) -> Result<()> {
     Ok(())
 }
 
-/// Records what is missing now, once for each message. Where another process is writing this is left to the next look: the
-/// list below is as true without it.
+/// Records what is missing now, once for each message. Where that cannot be, since another process is writing or
+/// the caller may only read, it is left to the next look: the list is as true without it.
 fn record(context: &Context, now: Instant) -> Result<()> {
     if context.open_to_read()?.read(|conn| alarms::changes(conn, now))?.is_empty() {
         return Ok(());
     }
     match context.open_treasury().and_then(|db| alarms::record(&db, &context.who, now)) {
-        Ok(_) => Ok(()),
-        Err(Error::Busy(why)) => {
-            eprintln!("tributary: not recorded now: {why}");
-            Ok(())
-        }
-        Err(e) => Err(e),
+        Ok(_) => {}
+        Err(e) => eprintln!("tributary: not recorded now: {e}"),
     }
+    Ok(())
 }
 
 fn print(list: &DueList) {
     if !list.missing.is_empty() {
-        let mut lines = table(&["master", "missing", "of", "due by", "calendar"]);
+        let mut lines = table(&["master", "missing", "of", "due by", "recorded at", "calendar"]);
         for m in list.missing.iter().take(LISTED) {
             let (day, due_at) = (m.due.day.to_string(), rfc3339(m.due.due_at));
-            lines.add_row([m.master.as_str(), m.role, &day, &due_at, &m.calendar]);
+            let told = m.told_at.map(rfc3339).unwrap_or_default();
+            lines.add_row([m.master.as_str(), m.role, &day, &due_at, &told, &m.calendar]);
         }
         say!("{lines}");
     }

@@ -40,18 +40,25 @@ pub(super) enum Stays {
 /// The folder of a day, made when it is not there, and proved to be writable.
 pub(super) fn folder_of_day(folder: &Path, now: Instant) -> Result<PathBuf, String> {
     let day = folder.join(crate::time::day_of(now).to_string());
-    let failed =
-        |e: io::Error| format!("cannot write to {}: {e}; nothing is taken until that is mended", day.display());
-    fs::create_dir_all(&day).map_err(failed)?;
+    fs::create_dir_all(&day).map_err(|e| unwritable(&day, &e))?;
+    prove_writable(&day)?;
+    Ok(day)
+}
+
+fn unwritable(folder: &Path, e: &io::Error) -> String {
+    format!("cannot write to {}: {e}; nothing is taken until that is mended", folder.display())
+}
+
+/// Whether files can be made in a folder and taken out of it. The system's word on rights is not enough: disks are full,
+/// and mounted for reading only.
+pub(super) fn prove_writable(folder: &Path) -> Result<(), String> {
     // Of this look alone: others may be at it too.
     static LOOKS: AtomicU32 = AtomicU32::new(0);
-    let probe = day.join(format!(".tributary-{}-{}", std::process::id(), LOOKS.fetch_add(1, Ordering::Relaxed)));
-    File::create(&probe).and_then(|mut f| f.write_all(b"-").and_then(|()| f.sync_all())).map_err(|e| {
-        let _ = fs::remove_file(&probe);
-        failed(e)
-    })?;
-    fs::remove_file(&probe).map_err(failed)?;
-    Ok(day)
+    let look = LOOKS.fetch_add(1, Ordering::Relaxed);
+    let probe = folder.join(format!(".tributary-{}-{look}", std::process::id()));
+    let made = File::create(&probe).and_then(|mut f| f.write_all(b"-").and_then(|()| f.sync_all()));
+    let removed = fs::remove_file(&probe);
+    made.and(removed).map_err(|e| unwritable(folder, &e))
 }
 
 /// Where a file goes: a name that is free, or has these very bytes.
@@ -221,11 +228,21 @@ fn moved_after(day: &Path, name: &str, companion: &Metadata) -> Option<PathBuf> 
     fs::read_dir(day).ok()?.filter_map(|e| e.ok().map(|e| e.path())).find(|path| is_it(path) && after(path))
 }
 
-/// Writes a report, whole or not at all.
-pub(super) fn write_report(target: &Path, text: &str) -> Result<PathBuf, String> {
+/// Where the report on a file lies.
+fn report_of(target: &Path) -> PathBuf {
     let mut name = target.as_os_str().to_owned();
     name.push(".report.txt");
-    let path = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+/// Whether a file was refused before, and could not be moved.
+pub(super) fn is_stuck(target: &Path) -> bool {
+    is_there(&report_of(target)) && !is_there(target)
+}
+
+/// Writes a report, whole or not at all.
+pub(super) fn write_report(target: &Path, text: &str) -> Result<PathBuf, String> {
+    let path = report_of(target);
     let hidden = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
     let written = File::create(&hidden).and_then(|mut f| {
         f.write_all(text.as_bytes())?;

@@ -158,7 +158,8 @@ impl Changed {
     }
 }
 
-/// What lies in a folder at an instant, by name. What belongs to a file that is there is not listed by itself.
+/// What lies in a folder at an instant, by name. What belongs to a file that is there is not listed by itself, nor are the
+/// folders that its files are moved to.
 pub fn look(folder: &Folder, memory: &mut Memory, now: Instant) -> io::Result<Vec<Found>> {
     let mut entries: Vec<(OsString, io::Result<Metadata>)> = Vec::new();
     for entry in fs::read_dir(&folder.incoming)? {
@@ -191,6 +192,10 @@ pub fn look(folder: &Folder, memory: &mut Memory, now: Instant) -> io::Result<Ve
                 continue;
             }
         };
+        let path = folder.incoming.join(name);
+        if metadata.is_dir() && [&folder.archive, &folder.refused].iter().any(|own| own.starts_with(&path)) {
+            continue;
+        }
         let text = name.to_string_lossy();
         let belongs = metadata.is_file() && names::temporary(&text).is_none();
         let orphan_of = names::companion(&text).filter(|_| belongs).map(|(of, what)| (OsString::from(of), what));

@@ -118,6 +118,7 @@ pub fn take(
     }
     // Before anything is taken: a file that cannot be moved away would be taken again and again.
     let fault = |what: String| Error::Broken(format!("folder {}: {what}", folder.name));
+    aside::prove_writable(&folder.incoming).map_err(fault)?;
     let archive = aside::folder_of_day(&folder.archive, now).map_err(fault)?;
     let refused = aside::folder_of_day(&folder.refused, now).map_err(fault)?;
     let round = Round { desk, folder, archive, refused };
@@ -277,23 +278,23 @@ impl Round<'_> {
             detail: told.detail,
             ..Taken::stays(self.folder, found.shown(), told.outcome, told.said)
         };
-        let target = aside::target(day, &found.name.to_string_lossy(), &origin.digest);
-        // The report comes first: a file that was set aside is never without one.
-        let written = target.and_then(|target| {
-            let report = taken.code.map(|code| self.report(&target, found, origin, (&taken, code), &told.remarks));
-            Ok((report.transpose()?, target))
-        });
-        let (report, target) = match written {
-            Ok(done) => done,
+        let target = match aside::target(day, &found.name.to_string_lossy(), &origin.digest) {
+            Ok(target) => target,
             Err(why) => return Ok(Some(stuck(taken, &why))),
         };
-        if taken.outcome == Outcome::Refused {
+        // Event, report, file: what was set aside is never without the two. One that could not be moved is told once.
+        if taken.outcome == Outcome::Refused && !aside::is_stuck(&target) {
             let note = Note::new("folder.refused", self.folder, &origin.digest, json!({ "code": taken.code }));
             self.desk.db.write("folder.refuse", self.desk.who, move |tx| {
                 note.of(tx);
                 Ok(())
             })?;
         }
+        let report = taken.code.map(|code| self.report(&target, found, origin, (&taken, code), &told.remarks));
+        let report = match report.transpose() {
+            Ok(report) => report,
+            Err(why) => return Ok(Some(stuck(taken, &why))),
+        };
         match aside::set_aside(Original { path, print: &found.print, digest: &origin.digest }, &target) {
             Ok(()) => {}
             Err(Stays::Gone) => return Ok(None),

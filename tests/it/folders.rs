@@ -271,6 +271,35 @@ fn nothing_is_taken_that_could_not_be_moved_away() {
 }
 
 #[test]
+fn a_disk_that_goes_away_in_the_middle_loses_nothing() {
+    on_both(|test| {
+        let (db, root) = (open(test), tempfile::tempdir().expect("a folder"));
+        let folder = folder(root.path(), "");
+        put(&folder, "a.xml", &bank_file(2));
+        put(&folder, "junk.xml", b"this is no bank file");
+        // After everything was found to be in order.
+        let goes = || {
+            for place in [&folder.archive, &folder.refused] {
+                let _ = fs::remove_dir_all(place);
+                fs::write(place, b"no folder").expect("written");
+            }
+            false
+        };
+        let all = take_with(&db, &folder, &goes).expect("a look");
+        assert_eq!(outcomes(&all), [("a.xml", Outcome::Failed), ("junk.xml", Outcome::Failed)]);
+        assert!(all[0].said.contains("1 new line") && all[0].said.contains("could not be moved away"), "{all:?}");
+        for place in [&folder.archive, &folder.refused] {
+            fs::remove_file(place).expect("gone");
+        }
+        let all = take(&db, &folder).expect("a look");
+        assert_eq!(outcomes(&all), [("a.xml", Outcome::AlreadyTaken), ("junk.xml", Outcome::Refused)]);
+        assert_eq!((names(&folder.archive).len(), names(&folder.refused).len()), (1, 2));
+        assert_eq!(number(&test.url, "SELECT COUNT(*) AS value FROM lines"), 1);
+        assert_clean(&db);
+    });
+}
+
+#[test]
 fn a_file_that_may_not_be_read_holds_up_no_other() {
     use std::os::unix::fs::PermissionsExt;
     on_both(|test| {
