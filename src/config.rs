@@ -1,8 +1,9 @@
 //! Settings: built-in defaults, a file, the environment; the later wins. `config/default.toml` lists and explains all.
 
 use crate::error::{Error, Result};
-use serde::Deserialize;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,6 +13,9 @@ pub struct Config {
     pub database: Database,
     /// How bank files are read.
     pub statements: Statements,
+    /// Folders that files are dropped into, by name.
+    #[serde(default)]
+    pub folder: BTreeMap<String, Folder>,
 }
 
 /// `[database]`
@@ -28,6 +32,90 @@ pub struct Database {
 pub struct Statements {
     /// The folder of profiles for CSV files and banks' own types; empty: none.
     pub profiles: String,
+}
+
+/// `[folder.NAME]`: a folder that a bank or its gateway drops files into.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// Where the files come.
+    pub incoming: PathBuf,
+    /// Where files go that were taken in.
+    pub archive: PathBuf,
+    /// Where files go that were refused, each with a report.
+    pub refused: PathBuf,
+    /// What the files are.
+    #[serde(default)]
+    pub kind: FolderKind,
+    /// Patterns of names, with `*` and `?`.
+    #[serde(default = "any_name")]
+    pub names: Vec<String>,
+    /// What says that a file is complete.
+    #[serde(default)]
+    pub ready: Ready,
+    /// How long a file must not have changed, where being still says that it is complete.
+    #[serde(default = "still_seconds")]
+    pub still_seconds: u32,
+    /// Whether a checksum file comes beside each file.
+    #[serde(default)]
+    pub checksum: Demand,
+    /// Whether a detached signature comes beside each file.
+    #[serde(default)]
+    pub signature: Demand,
+    /// The public keys that may sign, by name.
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
+    /// The folder of profiles for its CSV files, in place of the general one.
+    pub profiles: Option<PathBuf>,
+    /// Whose rates they are, in a folder of rates.
+    pub source: Option<String>,
+}
+
+/// What the files of a folder are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderKind {
+    /// Bank statements.
+    #[default]
+    Statements,
+    /// Settlement files of app stores and marketplaces.
+    Settlements,
+    /// Expected receipts.
+    Expectations,
+    /// Rates between currencies.
+    Rates,
+}
+
+/// What says that a file is complete.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ready {
+    /// It has not changed for some time.
+    #[default]
+    Still,
+    /// A file of its name and `.done` lies beside it.
+    Marker,
+}
+
+/// Whether something is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Demand {
+    /// It is not looked at.
+    Never,
+    /// It must be right where it is there.
+    #[default]
+    IfThere,
+    /// Without it a file waits.
+    Required,
+}
+
+fn any_name() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn still_seconds() -> u32 {
+    10
 }
 
 /// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.

@@ -12,6 +12,7 @@ pub mod db;
 pub mod demo;
 pub mod error;
 pub mod expectations;
+pub mod folders;
 pub mod ids;
 pub mod ledger;
 pub mod money;

@@ -92,7 +92,7 @@ pub fn take_in(
     take_in_by(db, who, &Arrival { name, channel, profiles: &Profiles::default() }, open, progress)
 }
 
-/// Takes a file in. `open` is called more than once. `progress` is told how many lines are done of how many.
+/// Takes a file in of which nothing says who sent it; see [`take_in_from`].
 pub fn take_in_by(
     db: &Db,
     who: &Arc<Who>,
@@ -100,14 +100,44 @@ pub fn take_in_by(
     open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<TakenIn> {
+    take_in_from(db, who, arrival, None, open, progress)
+}
+
+/// What a channel has proved of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Proved<'a> {
+    /// How its sender was verified.
+    pub origin: &'a str,
+    /// The bytes of which that is proved; others are not taken.
+    pub sha256: &'a crate::db::seal::Hash,
+}
+
+/// Takes a file in of which a channel has proved where it is from. `open` is called more than once. `progress` is told how
+/// many lines are done of how many.
+pub fn take_in_from(
+    db: &Db,
+    who: &Arc<Who>,
+    arrival: &Arrival<'_>,
+    proved: Option<Proved<'_>>,
+    open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<TakenIn> {
     let Arrival { name, channel, profiles } = *arrival;
     let broken = |e: std::io::Error| Error::Broken(format!("cannot read {name}: {e}"));
     let (sha256, size) = crate::db::seal::sha256_of(open().map_err(broken)?).map_err(broken)?;
+    if proved.is_some_and(|p| *p.sha256 != sha256) {
+        return Err(Error::Conflict(format!("{name} changed while it was read; import it again when it is complete")));
+    }
+    let origin = proved.map_or(statements::UNVERIFIED, |p| p.origin);
     let known = db.read(|conn| statements::file_by_content(conn, &sha256))?.filter(|f| f.state == "accepted");
     let (file, fresh) = match known {
-        Some(file) => (file, false),
+        Some(file) => {
+            statements::verify_origin(db, who, &file, origin)?;
+            (file, false)
+        }
         None => {
-            let new = statements::NewFile { name: name.to_owned(), channel: channel.to_owned(), sha256, size };
+            let (name, channel, origin) = (name.to_owned(), channel.to_owned(), origin.to_owned());
+            let new = statements::NewFile { name, channel, origin, sha256, size };
             (statements::store_file(db, who, &new, open().map_err(broken)?)?, true)
         }
     };

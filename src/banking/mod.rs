@@ -91,6 +91,11 @@ impl Role {
             Role::Notification => "notification",
         }
     }
+
+    /// What [`Role::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Role> {
+        [Role::Statement, Role::Report, Role::Notification].into_iter().find(|role| role.as_str() == text)
+    }
 }
 
 impl fmt::Display for Format {

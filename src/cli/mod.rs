@@ -27,6 +27,8 @@ mod chart;
 mod check;
 mod demo;
 mod expect;
+mod folder;
+mod folder_watch;
 mod healing;
 mod journal;
 mod positions;
@@ -76,6 +78,9 @@ enum Command {
     /// Bank statements: look into files, take them in, see what became of them
     #[command(subcommand)]
     Statement(statement::Statement),
+    /// Folders that banks drop files into: what lies there, take it in once, keep watching
+    #[command(subcommand)]
+    Folder(folder::Folder),
     /// What waits in suspense and why; place a line on a leaf
     Route(route::Route),
     /// What should come, before the bank tells of it
@@ -173,6 +178,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Accounts(accounts) => accounts::run(context, accounts),
         Command::Positions(positions) => positions::run(context, positions),
         Command::Statement(statement) => statement::run(context, statement),
+        Command::Folder(folder) => folder::run(context, folder),
         Command::Route(route) => route::run(context, route),
         Command::Expect(expect) => expect::run(context, expect),
         Command::Settlement(settlement) => settlement::run(context, settlement),

@@ -34,7 +34,8 @@ impl ProfileArgs {
     }
 }
 
-fn folder_of(folder: &Path) -> Result<Profiles> {
+/// Reads and checks all profiles of a folder.
+pub fn folder_of(folder: &Path) -> Result<Profiles> {
     let failed =
         |e: std::io::Error| Error::NotFound(format!("cannot read the folder of profiles {}: {e}", folder.display()));
     let entries = std::fs::read_dir(folder).map_err(failed)?.map(|e| e.map(|e| e.path()));

@@ -352,17 +352,19 @@ fn statement_json(s: &StatementRow) -> Value {
 
 fn show(context: &Context, id: &str) -> Result<()> {
     let db = context.open_to_read()?;
-    let (statement, lines, difference) = db.read(|conn| {
+    let (file, statement, lines, difference) = db.read(|conn| {
         let statement = statements::statement(conn, id)?;
         let lines = lines_json(conn, &statement)?;
-        Ok((statement_json(&statement), lines, statement))
+        let file = statements::file(conn, &statement.file)?;
+        Ok((file, statement_json(&statement), lines, statement))
     })?;
     let difference = match &difference.same_as {
         Some(other) if difference.state == "restated" => Some(intake::difference(&db, &difference, other)?),
         _ => None,
     };
     if context.json {
-        return print_json(&json!({ "statement": statement, "lines": lines, "difference": difference }));
+        let file = json!({ "id": file.id, "name": file.name, "channel": file.channel, "origin": file.origin, "sha256": file.sha256 });
+        return print_json(&json!({ "statement": statement, "file": file, "lines": lines, "difference": difference }));
     }
     say!(
         "statement {id} ({}), account {}",
@@ -376,6 +378,7 @@ fn show(context: &Context, id: &str) -> Result<()> {
         text(&statement["closing"]),
         text(&statement["closing_on"])
     );
+    say!("from {} by {}, origin: {}", file.name, file.channel, file.origin);
     for p in statement["problems"].as_array().into_iter().flatten() {
         say!("  {}: {}", text(&p["at"]), text(&p["problem"]));
     }

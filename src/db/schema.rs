@@ -227,6 +227,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    missing_statements (master, role, day) {
+        master -> Text,
+        role -> Text,
+        day -> Date,
+        due_at -> Timestamp,
+        told_at -> Timestamp,
+        ended -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
     statement_chunks (file, seq) {
         file -> Text,
         seq -> BigInt,
@@ -534,6 +546,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sub_accounts,
     statement_files,
     statement_chunks,
+    missing_statements,
     statements,
     lines,
     line_facets,

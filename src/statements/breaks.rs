@@ -1,6 +1,6 @@
 //! What the bank's messages leave open, each by its name: an unexplained difference is a break, and none is silent.
 
-use super::{ShownGap, store};
+use super::{ShownGap, alarms, store};
 use crate::db::Conn;
 use crate::error::Result;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 /// One break.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Break {
-    /// `missing_days`, `quarantined`, `restated`, `contradiction`, `not_in_statement`, `never_came`.
+    /// `missing_days`, `quarantined`, `restated`, `contradiction`, `not_in_statement`, `never_came`, `not_here`.
     pub kind: &'static str,
     /// The master's code.
     pub master: String,
@@ -22,6 +22,12 @@ pub struct Break {
 pub fn breaks(conn: &mut Conn) -> Result<Vec<Break>> {
     let mut all: Vec<Break> = super::all_gaps(conn)?.into_iter().map(of_gap).collect();
     all.extend(store::open_questions(conn)?);
+    for (master, alarm) in alarms::open(conn)? {
+        let (role, day, due_at) =
+            (&alarm.role, alarm.day, crate::time::rfc3339(crate::time::from_stored(alarm.due_at)));
+        let what = format!("the {role} of {day} was due by {due_at} and is not here; ask the bank, then import it");
+        all.push(Break { kind: "not_here", master, subject: format!("{role} of {day}"), what });
+    }
     all.sort_by(|a, b| (&a.master, a.kind, &a.subject).cmp(&(&b.master, b.kind, &b.subject)));
     Ok(all)
 }

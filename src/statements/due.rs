@@ -5,6 +5,7 @@
 //! *report* of the day so far by that time of the day itself. A statement that is not here by its time is missing, unless a
 //! later one shows that nothing is: its opening is the closing before, so the bank had nothing to tell in between.
 
+use super::alarms;
 use super::store::{self, Came};
 use crate::banking::Role;
 use crate::calendars::{self, Calendar};
@@ -44,6 +45,10 @@ fn as_rfc3339<S: serde::Serializer>(at: &Instant, serializer: S) -> std::result:
     serializer.serialize_str(&crate::time::rfc3339(*at))
 }
 
+fn as_maybe_rfc3339<S: serde::Serializer>(at: &Option<Instant>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    at.map(crate::time::rfc3339).serialize(serializer)
+}
+
 /// A message that is due and not here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
@@ -56,6 +61,45 @@ pub struct Missing {
     pub due: Due,
     /// The calendar that made it a business day.
     pub calendar: String,
+    /// When its absence was recorded.
+    #[serde(serialize_with = "as_maybe_rfc3339")]
+    pub told_at: Option<Instant>,
+}
+
+/// A message that was missing when it was due, and is not any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Late {
+    /// The master's code.
+    pub master: String,
+    /// `statement` or `report`.
+    pub role: String,
+    /// The day that it tells of, and until when it was to be here.
+    #[serde(flatten)]
+    pub due: Due,
+    /// `came`, `nothing_booked` or `not_expected`.
+    pub ended: String,
+    /// When that was seen.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub ended_at: Instant,
+}
+
+/// What became of a message that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is here.
+    Came,
+    /// A later one shows that there was nothing to tell.
+    Quiet,
+    /// It is not here.
+    Missing,
+}
+
+/// A message of a master that was due, and what became of it.
+#[derive(Debug, Clone)]
+pub(super) struct Judged {
+    pub(super) role: Role,
+    pub(super) due: Due,
+    pub(super) answer: Answer,
 }
 
 /// What was due, and what of it is not here.
@@ -65,6 +109,8 @@ pub struct DueList {
     pub expected: usize,
     /// By master, role and day.
     pub missing: Vec<Missing>,
+    /// Those that were recorded as missing and are not any more.
+    pub late: Vec<Late>,
     /// Masters that say nothing of when their messages are expected.
     pub without_expectation: Vec<String>,
 }
@@ -95,6 +141,18 @@ pub fn unanswered(
     gaps: &[(NaiveDate, NaiveDate)],
     proved: Option<NaiveDate>,
 ) -> Vec<Due> {
+    let answers = answers(role, dues, came, gaps, proved).into_iter();
+    answers.filter(|(_, answer)| *answer == Answer::Missing).map(|(due, _)| due).collect()
+}
+
+/// What became of each; see [`unanswered`]. Pure.
+pub fn answers(
+    role: Role,
+    dues: Vec<Due>,
+    came: &[Came],
+    gaps: &[(NaiveDate, NaiveDate)],
+    proved: Option<NaiveDate>,
+) -> Vec<(Due, Answer)> {
     let tells_of = |c: &Came, day: NaiveDate| {
         let lines = c.first_day.zip(c.last_day).is_some_and(|(first, last)| (first..=last).contains(&day));
         // A report need not have balances or lines: it is of the day on which it came.
@@ -104,7 +162,12 @@ pub fn unanswered(
         let in_gap = gaps.iter().any(|(from, to)| *from <= day && day < *to);
         role == Role::Statement && proved.is_some_and(|last| day < last) && !in_gap
     };
-    dues.into_iter().filter(|due| !came.iter().any(|c| tells_of(c, due.day)) && !quiet(due.day)).collect()
+    let answer = |due: &Due| match () {
+        () if came.iter().any(|c| tells_of(c, due.day)) => Answer::Came,
+        () if quiet(due.day) => Answer::Quiet,
+        () => Answer::Missing,
+    };
+    dues.into_iter().map(|due| (due, answer(&due))).collect()
 }
 
 /// What the masters' expectations say by an instant, from a day on where one is given.
@@ -113,46 +176,56 @@ pub fn due_list(conn: &mut Conn, only: Option<&str>, since: Option<NaiveDate>, u
         Some(code) => vec![chart::master(conn, code)?],
         None => chart::masters(conn)?,
     };
+    let told = alarms::recorded(conn)?;
     let mut list = DueList::default();
     for master in masters {
-        let times = [(Role::Statement, &master.statement_by), (Role::Report, &master.report_by)];
-        let expected = times.into_iter().filter_map(|(role, by)| Some((role, time_of(by.as_deref()?)?)));
-        let expected: Vec<(Role, NaiveTime)> = expected.collect();
-        if expected.is_empty() {
+        if expected_of(&master).is_empty() {
             list.without_expectation.push(master.code.clone());
-            continue;
         }
-        of_master(conn, &master, &expected, since, until, &mut list)?;
+        for judged in judged(conn, &master, since, until)? {
+            list.expected += 1;
+            if judged.answer == Answer::Missing {
+                let told_at = told.since(&master.id, judged.role, judged.due.day);
+                let (role, calendar) = (judged.role.as_str(), master.calendar.clone());
+                list.missing.push(Missing { master: master.code.clone(), role, due: judged.due, calendar, told_at });
+            }
+        }
+        list.late.extend(told.late(&master, since, until));
     }
     Ok(list)
 }
 
-fn of_master(
+/// What a master says of when its messages are expected.
+fn expected_of(master: &MasterRow) -> Vec<(Role, NaiveTime)> {
+    let times = [(Role::Statement, &master.statement_by), (Role::Report, &master.report_by)];
+    times.into_iter().filter_map(|(role, by)| Some((role, time_of(by.as_deref()?)?))).collect()
+}
+
+/// Each message of a master that was due by an instant, and what became of it.
+pub(super) fn judged(
     conn: &mut Conn,
     master: &MasterRow,
-    expected: &[(Role, NaiveTime)],
     since: Option<NaiveDate>,
     until: Instant,
-    list: &mut DueList,
-) -> Result<()> {
+) -> Result<Vec<Judged>> {
+    let expected = expected_of(master);
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
     let calendar = calendars::calendar(conn, &master.calendar)?;
     let came = store::came(conn, &master.id, |at| day_in(from_stored(at), &master.time_zone))?;
     let gaps = super::gaps(conn, master)?.into_iter().map(|g| (g.closed_on, g.next_closed_on));
     let gaps: Vec<(NaiveDate, NaiveDate)> = gaps.collect();
     let proved = came.iter().filter(|c| c.posted && c.role == Role::Statement).filter_map(|c| c.closing_on).max();
     let since = since.unwrap_or(master.cut_over_on).max(master.cut_over_on);
+    let mut all = Vec::new();
     for (role, by) in expected {
-        let e = Expectation { role: *role, by: *by, time_zone: &master.time_zone, calendar: &calendar, since };
-        let dues = due(&e, until);
-        list.expected += dues.len();
-        list.missing.extend(unanswered(*role, dues, &came, &gaps, proved).into_iter().map(|due| Missing {
-            master: master.code.clone(),
-            role: role.as_str(),
-            due,
-            calendar: master.calendar.clone(),
-        }));
+        let e = Expectation { role, by, time_zone: &master.time_zone, calendar: &calendar, since };
+        let answers = answers(role, due(&e, until), &came, &gaps, proved);
+        let of = |(due, answer)| Judged { role, due, answer };
+        all.extend(answers.into_iter().map(of));
     }
-    Ok(())
+    Ok(all)
 }
 
 /// `09:00`, as the chart stored it.

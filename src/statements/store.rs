@@ -7,11 +7,12 @@ mod notices;
 mod questions;
 
 pub use due::Came;
-pub(super) use due::came;
-pub(super) use files::set_file_state;
+pub(super) use due::{AlarmRow, alarms, came, set_alarm, untold_alarms};
 pub use files::{
-    FileRow, NewFile, StoredBytes, file, file_by_content, files, set_survey, store_file, stored_bytes, stored_events,
+    FileRow, NewFile, StoredBytes, UNVERIFIED, file, file_by_content, files, set_survey, store_file, stored_bytes,
+    stored_events, verify_origin,
 };
+pub(super) use files::{set_file_state, unsealed_origins};
 pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,

@@ -9,6 +9,7 @@ mod damaged;
 mod databases;
 mod demo;
 mod fixtures;
+mod folders;
 mod formats;
 mod given;
 mod healing;

@@ -1,10 +1,11 @@
-//! The README's five minutes, replayed word for word: its files are written, its commands run, and what they print is what
-//! the README shows. `UPDATE=1` writes what they print into the README.
+//! The README's five minutes and the example of docs/folders.md, replayed word for word: their files are written, their
+//! commands run, and what they print is what the page shows. `UPDATE=1` writes what they print into the page.
 
 use std::path::Path;
 use std::process::Command;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const FOLDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/folders.md");
 
 /// Ids are new in each run; of the same length, so that tables keep their columns.
 fn without_ids(text: &str) -> String {
@@ -17,7 +18,19 @@ fn without_ids(text: &str) -> String {
         rest = &rest[at + id..];
     }
     out.push_str(rest);
-    out
+    without_today(out)
+}
+
+/// Folders are called after the day, and a list says when a file was changed.
+fn without_today(mut text: String) -> String {
+    let today = tributary::time::day_of(tributary::time::Clock::now(&tributary::time::SystemClock)).to_string();
+    while let Some(at) = text.find(&format!("{today} ")) {
+        text.replace_range(at..at + "2026-03-02 18:00:00".len(), "2026-03-02 18:00:00");
+        if today == "2026-03-02" {
+            break;
+        }
+    }
+    text.replace(&today, "2026-03-02")
 }
 
 fn run(folder: &Path, command: &str, line: &str) -> String {
@@ -50,9 +63,9 @@ fn trimmed(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The README as it is, and as the commands say that it should be.
-fn replay() -> (String, String) {
-    let readme = std::fs::read_to_string(README).expect("the README");
+/// A page as it is, and as the commands say that it should be.
+fn replay(page: &str) -> (String, String) {
+    let readme = std::fs::read_to_string(page).expect("the page");
     let folder = tempfile::tempdir().expect("a folder");
     let (before, tour) = readme.split_once("<!-- tour -->").expect("a tour");
     let (tour, after) = tour.split_once("<!-- end of tour -->").expect("its end");
@@ -65,7 +78,9 @@ fn replay() -> (String, String) {
         out.push_str("```");
         match head.split_once(' ') {
             Some((_, name)) => {
-                std::fs::write(folder.path().join(name), body).expect("a file of the tour");
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder of the tour");
+                std::fs::write(path, body).expect("a file of the tour");
                 out.push_str(block);
             }
             None => {
@@ -88,17 +103,22 @@ fn replay() -> (String, String) {
 
 #[test]
 fn the_readmes_five_minutes_print_what_the_readme_shows() {
-    let (readme, replayed) = replay();
+    compare(README);
+}
+
+#[test]
+fn the_example_of_folders_prints_what_the_page_shows() {
+    compare(FOLDERS);
+}
+
+fn compare(page: &str) {
+    let (shown, replayed) = replay(page);
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(README, &replayed).expect("the README is written");
+        std::fs::write(page, &replayed).expect("the page is written");
         return;
     }
-    for (shown, printed) in readme.lines().zip(replayed.lines()) {
-        assert_eq!(shown, printed, "the README shows something else than what is printed (UPDATE=1 rewrites it)");
+    for (shown, printed) in shown.lines().zip(replayed.lines()) {
+        assert_eq!(shown, printed, "{page} shows something else than what is printed (UPDATE=1 rewrites it)");
     }
-    assert_eq!(
-        readme.lines().count(),
-        replayed.lines().count(),
-        "the README is shorter or longer than what is printed"
-    );
+    assert_eq!(shown.lines().count(), replayed.lines().count(), "{page} is shorter or longer than what is printed");
 }

@@ -1,12 +1,13 @@
-//! Which messages of a master came, as far as being due goes.
+//! Which messages of a master came, as far as being due goes, and which were missing when they were due.
 
 use crate::banking::Role;
-use crate::db::schema::{statement_files, statements};
-use crate::db::{Conn, broken};
-use crate::error::Result;
+use crate::db::schema::{events, masters, missing_statements, statement_files, statements};
+use crate::db::{Conn, Tx, broken};
+use crate::error::{Error, Result};
 use chrono::{NaiveDate, NaiveDateTime};
-use diesel::RunQueryDsl;
-use diesel::prelude::{ExpressionMethods, JoinOnDsl, QueryDsl};
+use diesel::prelude::{ExpressionMethods, Insertable, JoinOnDsl, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::{RunQueryDsl, delete, insert_into};
+use std::collections::HashMap;
 
 /// A message that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(in crate::statements) fn came(
     let here = here.filter(statements::master.eq(master));
     let here = here.filter(statements::state.eq_any(["posting", "posted", "quarantined"]));
     let columns = (
-        statements::format,
+        statements::role,
         statements::state,
         statements::first_day,
         statements::last_day,
@@ -45,25 +46,70 @@ pub(in crate::statements) fn came(
         statement_files::received_at,
     );
     let rows: Vec<Row> = here.order(statements::id).select(columns).load(conn).map_err(broken)?;
-    let one = |(format, state, first_day, last_day, closing_on, received_at): Row| Came {
-        role: role_of(&format),
-        posted: state != "quarantined",
-        first_day,
-        last_day,
-        closing_on,
-        received_on: local_day(received_at),
+    let one = |(role, state, first_day, last_day, closing_on, received_at): Row| {
+        let role = Role::parse(&role).ok_or_else(|| Error::Broken(format!("a statement's role is {role}")))?;
+        let (posted, received_on) = (state != "quarantined", local_day(received_at));
+        Ok(Came { role, posted, first_day, last_day, closing_on, received_on })
     };
-    Ok(rows.into_iter().map(one).collect())
+    rows.into_iter().map(one).collect()
 }
 
-/// What a message is, by the name of its format.
-fn role_of(format: &str) -> Role {
-    let format = format.to_ascii_lowercase();
-    if format.starts_with("camt.052") || format.starts_with("mt942") {
-        Role::Report
-    } else if format.starts_with("camt.054") {
-        Role::Notification
-    } else {
-        Role::Statement
+/// A message that was missing when its time was over.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = missing_statements, treat_none_as_default_value = false)]
+pub struct AlarmRow {
+    pub master: String,
+    pub role: String,
+    pub day: NaiveDate,
+    pub due_at: NaiveDateTime,
+    pub told_at: NaiveDateTime,
+    pub ended: Option<String>,
+    pub ended_at: Option<NaiveDateTime>,
+}
+
+/// Every alarm there was, by master, role and day.
+pub(in crate::statements) fn alarms(conn: &mut Conn) -> Result<Vec<AlarmRow>> {
+    let order = (missing_statements::master, missing_statements::role, missing_statements::day);
+    missing_statements::table.order(order).select(AlarmRow::as_select()).load(conn).map_err(broken)
+}
+
+/// Writes an alarm down, in place of an earlier one about the same message.
+pub(in crate::statements) fn set_alarm(tx: &mut Tx<'_>, row: &AlarmRow) -> Result<()> {
+    let same = missing_statements::table.find((&row.master, &row.role, row.day));
+    delete(same).execute(tx.conn()).map_err(broken)?;
+    insert_into(missing_statements::table).values(row).execute(tx.conn()).map_err(broken)?;
+    Ok(())
+}
+
+/// Alarms that no event tells of, and events of alarms that are not there: for `check`.
+pub(in crate::statements) fn untold_alarms(conn: &mut Conn) -> Result<Vec<String>> {
+    let kinds = ["statement.missing", "statement.no_longer_missing"];
+    let told = events::table.filter(events::kind.eq_any(kinds)).order(events::number);
+    let told: Vec<(String, Option<String>)> =
+        told.select((events::subject, events::after)).load(conn).map_err(broken)?;
+    // The newest of each message is in force: how it ended, if it did.
+    let mut sealed: HashMap<(String, String, String), Option<String>> = HashMap::new();
+    for (master, after) in told {
+        let after: serde_json::Value = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+        let text = |key: &str| after[key].as_str().map(str::to_owned);
+        let key = (master, text("role").unwrap_or_default(), text("day").unwrap_or_default());
+        sealed.insert(key, text("why"));
     }
+    let codes = masters::table.select((masters::id, masters::code)).load::<(String, String)>(conn).map_err(broken)?;
+    let codes: HashMap<String, String> = codes.into_iter().collect();
+    let mut wrong = Vec::new();
+    for row in alarms(conn)? {
+        let master = codes.get(&row.master).cloned().unwrap_or_default();
+        let what = format!("the alarm of the {} of {} of {master}", row.role, row.day);
+        match sealed.remove(&(master, row.role, row.day.to_string())) {
+            Some(ended) if ended == row.ended => {}
+            Some(_) => wrong.push(format!("{what} ended otherwise than its event says")),
+            None => wrong.push(format!("{what} has no event")),
+        }
+    }
+    let gone =
+        sealed.into_keys().map(|(master, role, day)| format!("the alarm of the {role} of {day} of {master} is gone"));
+    wrong.extend(gone);
+    wrong.sort();
+    Ok(wrong)
 }

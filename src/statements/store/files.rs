@@ -2,7 +2,7 @@
 
 use super::Remark;
 use crate::banking::{Profile, Profiles, Reader};
-use crate::db::schema::{statement_chunks, statement_files};
+use crate::db::schema::{events, statement_chunks, statement_files};
 use crate::db::seal::{Hash, hex};
 use crate::db::{Conn, Db, Tx, Who, broken};
 use crate::error::{Error, Result};
@@ -13,8 +13,12 @@ use diesel::prelude::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
 use diesel::{RunQueryDsl, delete, insert_into, update};
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
+
+/// The origin of a file of which nothing proves who sent it.
+pub const UNVERIFIED: &str = "unverified";
 
 /// Bytes of a file per stored chunk.
 const CHUNK: usize = 512 * 1024;
@@ -72,6 +76,8 @@ pub struct NewFile {
     pub name: String,
     /// How it came.
     pub channel: String,
+    /// How its sender was verified, or [`UNVERIFIED`].
+    pub origin: String,
     /// Digest of its bytes.
     pub sha256: Hash,
     /// Bytes.
@@ -127,15 +133,14 @@ fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
             let old = statement_chunks::table.filter(statement_chunks::file.eq(&row.id));
             delete(old).execute(tx.conn()).map_err(broken)?;
         }
-        return Ok(row);
+        return set_origin(tx, row, &new.origin);
     }
     let row = FileRow {
         id: tx.id("file"),
         sha256: hex(&new.sha256),
         name: new.name.clone(),
         channel: new.channel.clone(),
-        // Until channels verify their senders, nothing that came is proved to be the bank's own.
-        origin: "unverified".to_owned(),
+        origin: UNVERIFIED.to_owned(),
         format: "unknown".to_owned(),
         size: new.size,
         profile: None,
@@ -144,7 +149,64 @@ fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
         problems: "[]".to_owned(),
     };
     insert_into(statement_files::table).values(&row).execute(tx.conn()).map_err(broken)?;
-    Ok(row)
+    set_origin(tx, row, &new.origin)
+}
+
+/// A file that is known comes again, by a channel that may prove more than the one that it came by first.
+pub fn verify_origin(db: &Db, who: &Arc<Who>, file: &FileRow, origin: &str) -> Result<()> {
+    if strength(origin) <= strength(&file.origin) {
+        return Ok(());
+    }
+    let (id, origin) = (file.id.clone(), origin.to_owned());
+    db.write("statement.origin", who, move |tx| {
+        let row = self::file(tx.conn(), &id)?;
+        set_origin(tx, row, &origin).map(drop)
+    })
+}
+
+/// Writes down what is now known of a file's sender; what was proved before is never taken back.
+fn set_origin(tx: &mut Tx<'_>, row: FileRow, origin: &str) -> Result<FileRow> {
+    if strength(origin) <= strength(&row.origin) {
+        return Ok(row);
+    }
+    let set = statement_files::origin.eq(origin);
+    update(statement_files::table.find(&row.id)).set(set).execute(tx.conn()).map_err(broken)?;
+    let before = serde_json::json!({ "origin": row.origin }).to_string();
+    let after = serde_json::json!({ "origin": origin, "sha256": row.sha256 }).to_string();
+    tx.event("statement.origin_verified", &row.id, Some(before), Some(after));
+    Ok(FileRow { origin: origin.to_owned(), ..row })
+}
+
+/// A signature proves who sent a file, a checksum only that it is complete.
+fn strength(origin: &str) -> u8 {
+    match origin {
+        UNVERIFIED => 0,
+        _ if origin.starts_with("signed") => 2,
+        _ => 1,
+    }
+}
+
+/// Files of which is written down where they are from otherwise than the events have sealed it: for `check`.
+pub(in crate::statements) fn unsealed_origins(conn: &mut Conn) -> Result<Vec<String>> {
+    let told = events::table.filter(events::kind.eq("statement.origin_verified")).order(events::number);
+    let told: Vec<(String, Option<String>)> =
+        told.select((events::subject, events::after)).load(conn).map_err(broken)?;
+    let mut sealed: HashMap<String, String> = HashMap::new();
+    for (file, after) in told {
+        let after: serde_json::Value = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+        sealed.insert(file, after["origin"].as_str().unwrap_or_default().to_owned());
+    }
+    let rows = statement_files::table.select((statement_files::id, statement_files::origin));
+    let rows: Vec<(String, String)> = rows.order(statement_files::id).load(conn).map_err(broken)?;
+    let mut wrong = Vec::new();
+    for (id, origin) in rows {
+        let sealed = sealed.remove(&id).unwrap_or_else(|| UNVERIFIED.to_owned());
+        if sealed != origin {
+            wrong.push(format!("the origin of file {id} is {origin:?}, but its event says {sealed:?}"));
+        }
+    }
+    wrong.extend(sealed.into_keys().map(|id| format!("file {id}, whose origin was sealed, is gone")));
+    Ok(wrong)
 }
 
 /// What the survey says of the file itself.

@@ -347,6 +347,13 @@ fn send_file(world: &mut World, names: &[String], file: &str) -> Result<Outcome,
     }
 }
 
+/// Statements as the bytes of one file, as the bank would send it.
+pub fn bytes_of(world: &World, names: &[String]) -> Result<Vec<u8>, String> {
+    let written =
+        names.iter().map(|n| world.written.get(n).cloned().ok_or_else(|| format!("there is no statement {n}")));
+    render(&written.collect::<Result<Vec<_>, _>>()?)
+}
+
 fn render(written: &[Written]) -> Result<Vec<u8>, String> {
     let first = written.first().ok_or("a file needs a statement")?;
     let failed = |e: std::io::Error| e.to_string();

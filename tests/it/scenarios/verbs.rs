@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{announced, bank, chart, healing, journal, questions, reference, rules};
+use super::{announced, bank, chart, folders, healing, journal, questions, reference, rules};
 
 struct Entry {
     verb: &'static str,
@@ -123,6 +123,10 @@ const TABLE: &[Entry] = &[
     verb("limit", true, &["floor", "ceiling", "movement", "expires", "reason", "by"], &[], chart::limit),
     verb("rates", true, &["source", "base", "of", "by"], &[], reference::rates),
     verb("total", false, &["in", "as-of", "known-at", "product"], &[], reference::total),
+    verb("folder", true, &["names", "ready", "checksum", "signature", "kind"], &[], folders::folder),
+    verb("drop", true, &["into", "as", "checksum", "signature"], &["half", "marker"], folders::drop),
+    verb("look", true, &["by"], &[], folders::look),
+    verb("alarm", false, &["by"], &[], folders::alarm),
     verb("due", false, &[], &[], reference::due),
     verb("rules", true, &["retire", "from", "to", "by"], &["people", "lines"], rules::rules),
     verb("suggest", true, &["master"], &[], rules::suggest),

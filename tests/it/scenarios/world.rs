@@ -1,5 +1,6 @@
 //! What a story has made so far: a database of its own, a clock, and its names for leaves, statements, lines and entries.
 
+use super::folders::Folders;
 use super::script::{Outcome, Step, Words};
 use crate::databases::{Engine, TestDb};
 use chrono::NaiveDate;
@@ -62,6 +63,8 @@ pub struct World {
     pub leaves: BTreeMap<String, String>,
     /// Rules that are written and not yet in force, and the digest of the back-test that was shown last.
     pub drafts: (RulesFile, String),
+    /// Folders that its bank drops files into.
+    pub folders: Folders,
     /// What results call by a name: code or id, and the name.
     called: Vec<(String, String)>,
     /// Numbers for what has no name.
@@ -89,6 +92,7 @@ impl World {
             lines: BTreeMap::new(),
             leaves: BTreeMap::new(),
             drafts: Default::default(),
+            folders: Folders::default(),
             called: Vec::new(),
             count: 0,
             _database: database,
