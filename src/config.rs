@@ -12,6 +12,8 @@ pub struct Config {
     pub database: Database,
     /// How bank files are read.
     pub statements: Statements,
+    /// How people prove who they are.
+    pub access: Access,
 }
 
 /// `[database]`
@@ -28,6 +30,24 @@ pub struct Database {
 pub struct Statements {
     /// The folder of profiles for CSV files and banks' own types; empty: none.
     pub profiles: String,
+}
+
+/// `[access]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Memory of argon2id, in KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes of argon2id.
+    pub argon2_passes: u32,
+    /// Lanes of argon2id.
+    pub argon2_lanes: u32,
+    /// Characters of the shortest password.
+    pub shortest_password: i64,
+    /// A session that is not used for so long ends.
+    pub session_idle_minutes: i64,
+    /// A session ends after so long.
+    pub session_minutes: i64,
 }
 
 /// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.
