@@ -72,6 +72,12 @@ pub(super) fn refuse_above(tx: &mut Tx<'_>, own: &Scope, person: &str) -> Result
     if reach.is_within(own) { Ok(()) } else { Err(Refusal::AboveOwn { own: own.to_string() }.into()) }
 }
 
+/// As [`refuse_above`], for a key.
+pub(super) fn refuse_key_above(tx: &mut Tx<'_>, own: &Scope, key: &str) -> Result<()> {
+    let reach = rights_of(&store::held_by_key(tx.conn(), key)?).reach();
+    if reach.is_within(own) { Ok(()) } else { Err(Refusal::AboveOwn { own: own.to_string() }.into()) }
+}
+
 /// All that a person holds, with the keys that they own: what their machines ask for, they have asked for.
 pub(super) fn duties_of(conn: &mut Conn, person: &str) -> Result<Permissions> {
     let own = rights_of(&store::held_by_person(conn, person)?).permissions();
@@ -151,8 +157,14 @@ pub fn grant(tx: &mut Tx<'_>, holder: Holder<'_>, role: &str, scope: &Part) -> R
     };
     let permissions = role_permissions(tx.conn(), role)?;
     refuse_missing(tx.conn(), scope)?;
-    if let Holder::Person(id) = holder {
-        refuse_own(tx, id)?;
+    match holder {
+        Holder::Person(id) => refuse_own(tx, id)?,
+        // What one's key may do, one may do oneself.
+        Holder::Key(id) => {
+            if let Some((key, _)) = store::key(tx.conn(), id)? {
+                refuse_own(tx, &key.owner)?;
+            }
+        }
     }
     if !Scope::from(scope.clone()).is_within(&own) {
         return Err(Refusal::AboveOwn { own: own.to_string() }.into());

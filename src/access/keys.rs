@@ -4,7 +4,7 @@
 //! A key ends on its day, when it was not used for long, and when its owner is disabled.
 
 use super::Refusal;
-use super::grants::{Holder, authority, grant, rights_of};
+use super::grants::{Holder, authority, grant, refuse_key_above, rights_of};
 use super::permission::Permission;
 use super::secret::{Secret, new_key, same};
 use super::sessions::{Admitted, USE_IS_KEPT_TO};
@@ -164,9 +164,10 @@ pub fn rotate_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str, secret: &Sec
 
 /// Ends a key, from the next request on; `false` when it was revoked before.
 pub fn revoke_key(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
-    authority(tx, Permission::KeysManage)?;
+    let own = authority(tx, Permission::KeysManage)?;
     let absent = || Error::NotFound(format!("there is no key {id}; `tributary keys list` lists them"));
     let (key, _) = store::key(tx.conn(), id)?.ok_or_else(absent)?;
+    refuse_key_above(tx, &own, id)?;
     if key.revoked_at.is_some() {
         return Ok(false);
     }

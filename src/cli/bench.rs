@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub enum Bench {
     /// Posting to the journal: entries per second, durable, all features on, one hot master on one side of every entry
     Post(PostArgs),
+    /// Admitting a session or key: what each request pays
+    Access(super::bench_access::AccessArgs),
 }
 
 /// How posting is measured.
@@ -48,6 +50,12 @@ pub struct PostArgs {
 pub fn run(context: &Context, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Post(args) => post(context, args),
+        Bench::Access(args) => {
+            let url = context.url()?;
+            let db = context.open_to_write(&url)?;
+            refuse_real_treasury(&db, &url)?;
+            super::bench_access::run(context, args, &db)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ macro_rules! say {
 
 mod accounts;
 mod bench;
+mod bench_access;
 mod calendar;
 mod chart;
 mod check;

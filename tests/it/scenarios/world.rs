@@ -1,10 +1,12 @@
 //! What a story has made so far: a database of its own, a clock, and its names for leaves, statements, lines and entries.
 
+use super::access::Known;
 use super::script::{Outcome, Step, Words};
 use crate::databases::{Engine, TestDb};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tributary::access::Secret;
 use tributary::allocation::changes::RulesFile;
 use tributary::banking::write;
 use tributary::db::{Db, Options, Who};
@@ -62,6 +64,10 @@ pub struct World {
     pub leaves: BTreeMap<String, String>,
     /// Rules that are written and not yet in force, and the digest of the back-test that was shown last.
     pub drafts: (RulesFile, String),
+    /// People by login, with what they know.
+    pub people: BTreeMap<String, Known>,
+    /// Secrets of sessions and keys by name.
+    pub secrets: BTreeMap<String, Secret>,
     /// What results call by a name: code or id, and the name.
     called: Vec<(String, String)>,
     /// Numbers for what has no name.
@@ -89,6 +95,8 @@ impl World {
             lines: BTreeMap::new(),
             leaves: BTreeMap::new(),
             drafts: Default::default(),
+            people: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             called: Vec::new(),
             count: 0,
             _database: database,
