@@ -257,6 +257,9 @@ pub fn leaves(conn: &mut Conn, master_id: &str) -> Result<Vec<Leaf>> {
     rows.load(conn).map_err(broken)
 }
 
+/// Account, master, the entity that holds it, the owner, the product.
+type PlaceColumns = (i64, String, String, Option<String>, Option<String>);
+
 /// Where accounts stand, by their number; or one of them. Those outside of all masters are left out.
 pub(super) fn places(conn: &mut Conn, account: Option<i64>) -> Result<HashMap<i64, Place>> {
     let codes: Vec<(String, String)> =
@@ -275,8 +278,8 @@ pub(super) fn places(conn: &mut Conn, account: Option<i64>) -> Result<HashMap<i6
             sub_accounts::owner.nullable(),
             products::code.nullable(),
         ));
-    let rows: Vec<(i64, String, String, Option<String>, Option<String>)> = all.load(conn).map_err(broken)?;
-    let place = |(id, master, holder, owner, product): (i64, String, String, Option<String>, Option<String>)| {
+    let rows: Vec<PlaceColumns> = all.load(conn).map_err(broken)?;
+    let place = |(id, master, holder, owner, product): PlaceColumns| {
         let entity = codes.get(owner.as_ref().unwrap_or(&holder)).cloned();
         (id, Place { product, entity, master: Some(master) })
     };
