@@ -2,9 +2,24 @@
 
 use std::fmt;
 
+pub use crate::scope::Scope;
+
 /// Who caused a change, as events and entries record it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor(String);
+
+/// What kind of actor it is, with its id or name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal<'a> {
+    /// Somebody at the machine that holds the database.
+    Operator(&'a str),
+    /// A part of Tributary.
+    System(&'a str),
+    /// A person who has signed in, by id.
+    Person(&'a str),
+    /// A machine with an API key, by the key's id.
+    Key(&'a str),
+}
 
 impl Actor {
     /// A person at the command line of the machine that holds the database.
@@ -17,30 +32,35 @@ impl Actor {
         Actor(format!("system:{part}"))
     }
 
-    /// As stored: `operator:alice`, `system:demo`.
+    /// A person who has signed in. By id: names change and can be erased, what is sealed cannot.
+    pub fn person(id: &str) -> Self {
+        Actor(format!("person:{id}"))
+    }
+
+    /// A machine with an API key.
+    pub fn key(id: &str) -> Self {
+        Actor(format!("key:{id}"))
+    }
+
+    /// As stored: `operator:alice`, `system:demo`, `person:ps_01k9...`, `key:01k9...`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Which of the four it is.
+    pub fn principal(&self) -> Principal<'_> {
+        match self.0.split_once(':') {
+            Some(("operator", name)) => Principal::Operator(name),
+            Some(("person", id)) => Principal::Person(id),
+            Some(("key", id)) => Principal::Key(id),
+            Some((_, part)) => Principal::System(part),
+            None => Principal::System(&self.0),
+        }
     }
 }
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What the actor may see and touch. An operator of the database file has everything; roles narrow it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope(Reach);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Reach {
-    Everything,
-}
-
-impl Scope {
-    /// The whole treasury: the operator's.
-    pub fn everything() -> Self {
-        Scope(Reach::Everything)
     }
 }

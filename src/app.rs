@@ -1,5 +1,6 @@
 //! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
 
+use crate::access;
 use crate::allocation::{self, rules::RuleFile};
 use crate::calendars::{self, CalendarTable};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
@@ -101,6 +102,8 @@ pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile>
 /// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.
 pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> {
     let mut violations = ledger::check::check(db, progress)?;
+    let access = access::check::check(db)?.into_iter();
+    violations.extend(access.map(|(invariant, what)| Violation::new(invariant, what)));
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);

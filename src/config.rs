@@ -16,6 +16,8 @@ pub struct Config {
     /// Folders that files are dropped into, by name.
     #[serde(default)]
     pub folder: BTreeMap<String, Folder>,
+    /// How people prove who they are.
+    pub access: Access,
 }
 
 /// `[database]`
@@ -116,6 +118,24 @@ fn any_name() -> Vec<String> {
 
 fn still_seconds() -> u32 {
     10
+}
+
+/// `[access]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Memory of argon2id, in KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes of argon2id.
+    pub argon2_passes: u32,
+    /// Lanes of argon2id.
+    pub argon2_lanes: u32,
+    /// Characters of the shortest password.
+    pub shortest_password: i64,
+    /// A session that is not used for so long ends.
+    pub session_idle_minutes: i64,
+    /// A session ends after so long.
+    pub session_minutes: i64,
 }
 
 /// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.

@@ -1,5 +1,6 @@
 //! Tributary: a centralized treasury. See `ARCHITECTURE.md` for the map.
 
+pub mod access;
 pub mod actor;
 pub mod allocation;
 pub mod app;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod money;
 pub mod positions;
 pub mod rates;
+pub mod scope;
 pub mod sheet;
 pub mod statements;
 pub mod time;

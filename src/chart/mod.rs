@@ -27,6 +27,7 @@ mod lifecycle;
 pub mod numbers;
 mod plan;
 pub mod reading;
+mod seen;
 mod sheet;
 mod store;
 
@@ -34,6 +35,7 @@ pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
 pub use file::ChartFile;
 pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
+pub use seen::{account_seen, accounts_seen};
 pub use sheet::{LineProblem, Sheet, read as read_sheet};
 pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,

@@ -4,6 +4,7 @@ use super::file::Label;
 use super::numbers::Scheme;
 use super::plan::{Schedule, Thing};
 use super::reading::{Known, KnownMaster};
+use super::seen::Place;
 use crate::calendars;
 use crate::db::bulk::{self, Bulk, Cells};
 use crate::db::schema::{accounts, banks, books, entities, markets, masters, products, sub_accounts};
@@ -254,6 +255,35 @@ pub fn leaves(conn: &mut Conn, master_id: &str) -> Result<Vec<Leaf>> {
         accounts::expires_at,
     ));
     rows.load(conn).map_err(broken)
+}
+
+/// Account, master, the entity that holds it, the owner, the product.
+type PlaceColumns = (i64, String, String, Option<String>, Option<String>);
+
+/// Where accounts stand, by their number; or one of them. Those outside of all masters are left out.
+pub(super) fn places(conn: &mut Conn, account: Option<i64>) -> Result<HashMap<i64, Place>> {
+    let codes: Vec<(String, String)> =
+        entities::table.select((entities::id, entities::code)).load(conn).map_err(broken)?;
+    let codes: HashMap<String, String> = codes.into_iter().collect();
+    let all = accounts::table
+        .inner_join(masters::table.on(masters::book.eq(accounts::book)))
+        .left_join(sub_accounts::table.on(sub_accounts::account.eq(accounts::id.nullable())))
+        .left_join(products::table.on(sub_accounts::product.eq(products::id.nullable())))
+        // Every number when none is asked for.
+        .filter(accounts::id.between(account.unwrap_or(i64::MIN), account.unwrap_or(i64::MAX)))
+        .select((
+            accounts::id,
+            masters::code,
+            masters::entity,
+            sub_accounts::owner.nullable(),
+            products::code.nullable(),
+        ));
+    let rows: Vec<PlaceColumns> = all.load(conn).map_err(broken)?;
+    let place = |(id, master, holder, owner, product): PlaceColumns| {
+        let entity = codes.get(owner.as_ref().unwrap_or(&holder)).cloned();
+        (id, Place { product, entity, master: Some(master) })
+    };
+    Ok(rows.into_iter().map(place).collect())
 }
 
 /// BICs by the id of their bank.

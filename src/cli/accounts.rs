@@ -71,7 +71,7 @@ pub fn run(context: &Context, args: &Accounts) -> Result<()> {
 fn list(context: &Context, master: Option<&str>) -> Result<()> {
     let accounts = context.open_to_read()?.read(|conn| {
         let book = master.map(|code| chart::master(conn, code)).transpose()?.map(|m| m.book);
-        let accounts = ledger::accounts(conn)?.into_iter();
+        let accounts = chart::accounts_seen(conn, &context.who.scope)?.into_iter();
         Ok(accounts.filter(|a| book.is_none_or(|b| b == a.book)).collect::<Vec<_>>())
     })?;
     if context.json {
@@ -94,7 +94,7 @@ fn list(context: &Context, master: Option<&str>) -> Result<()> {
 
 fn show(context: &Context, code: &str, limit: i64) -> Result<()> {
     let (account, page) = context.open_to_read()?.read(|conn| {
-        let account = ledger::account(conn, code)?;
+        let account = chart::account_seen(conn, &context.who.scope, code)?;
         let page = ledger::statement(conn, account.id, i64::MAX, limit)?;
         Ok((account, page))
     })?;
@@ -146,7 +146,7 @@ fn balance(context: &Context, code: &str, then: &Then) -> Result<()> {
         DayOf::Value => DayBasis::Value,
     };
     let (account, debit_positive) = context.open_to_read()?.read(|conn| {
-        let account = ledger::account(conn, code)?;
+        let account = chart::account_seen(conn, &context.who.scope, code)?;
         let amount = match (then.as_of, then.known_at) {
             (Some(day), Some(instant)) => ledger::as_of_and_known(conn, account.id, basis, day, instant)?,
             (Some(day), None) => ledger::as_of(conn, account.id, basis, day)?,

@@ -20,6 +20,8 @@ pub enum Bench {
     Post(PostArgs),
     /// Taking in: a generated camt.053 from its bytes to positions, with interactive commands meanwhile
     Ingest(ingest::IngestArgs),
+    /// Admitting a session or key: what each request pays
+    Access(super::bench_access::AccessArgs),
 }
 
 /// How posting is measured.
@@ -53,6 +55,12 @@ pub fn run(context: &Context, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Post(args) => post(context, args),
         Bench::Ingest(args) => ingest::run(context, args),
+        Bench::Access(args) => {
+            let url = context.url()?;
+            let db = context.open_to_write(&url)?;
+            refuse_real_treasury(&db, &url)?;
+            super::bench_access::run(context, args, &db)
+        }
     }
 }
 

@@ -44,7 +44,9 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
     let clock = Arc::new(SetClock::at(demo.began_at()));
     let (new_lines, changed) = fill(context, &url, args.seed, &demo, &clock)?;
     let db = context.open_to_read()?;
-    let shown = db.read(|conn| Ok((crate::positions::positions(conn, None)?, allocation::waiting(conn, None)?)))?;
+    let shown = db.read(|conn| {
+        Ok((crate::positions::positions(conn, &context.who.scope, None)?, allocation::waiting(conn, None)?))
+    })?;
     let (report, waiting) = shown;
     if context.json {
         return print_json(&json!({

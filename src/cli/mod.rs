@@ -22,6 +22,7 @@ macro_rules! say {
 
 mod accounts;
 mod bench;
+mod bench_access;
 mod calendar;
 mod chart;
 mod check;
@@ -31,9 +32,13 @@ mod folder;
 mod folder_watch;
 mod healing;
 mod journal;
+mod keys;
+mod people;
 mod positions;
 mod profile;
+mod prompt;
 mod rates;
+mod roles;
 mod route;
 mod rules;
 mod settlement;
@@ -95,6 +100,15 @@ enum Command {
     /// The journal, entry by entry
     #[command(subcommand)]
     Journal(journal::Journal),
+    /// People: who they are, how they sign in, and what they may do
+    #[command(subcommand)]
+    People(people::People),
+    /// API keys, for machines that read and ask
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Roles: what each allows
+    #[command(subcommand)]
+    Roles(roles::Roles),
     /// Prove that every stored number follows from what it was made of
     Check,
     /// Measure on the given database
@@ -184,6 +198,9 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Settlement(settlement) => settlement::run(context, settlement),
         Command::Rules(rules) => rules::run(context, rules),
         Command::Journal(journal) => journal::run(context, journal),
+        Command::People(people) => people::run(context, people),
+        Command::Keys(keys) => keys::run(context, keys),
+        Command::Roles(roles) => roles::run(context, roles),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),
     }

@@ -11,6 +11,7 @@ use crate::positions::{
     Amount, MasterLine, Report, Reporting, Total, TotalInReporting, Totals, positions, positions_in,
 };
 use crate::rates;
+use crate::scope::Scope;
 use crate::statements;
 use crate::time::{Clock, Instant, SystemClock, day_of};
 use chrono::NaiveDate;
@@ -57,7 +58,7 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     let (report, gaps, missing) = context.open_to_read()?.read(|conn| {
         let gaps = if context.json { Vec::new() } else { statements::all_gaps(conn)? };
         let missing = if args.as_of.is_some() { 0 } else { expectations::counts(conn)?.expired };
-        Ok((report(conn, args, &asked)?, gaps, missing))
+        Ok((report(conn, &context.who.scope, args, &asked)?, gaps, missing))
     })?;
     if context.json {
         return print_json(&report);
@@ -96,16 +97,16 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
 }
 
 /// Converted where a currency is asked for or set. That nothing says whose rates count is a note, unless it was asked for.
-fn report(conn: &mut Conn, args: &Positions, asked: &rates::Asked) -> Result<Report> {
+fn report(conn: &mut Conn, scope: &Scope, args: &Positions, asked: &rates::Asked) -> Result<Report> {
     if let Some(into) = args.into {
-        return positions_in(conn, args.as_of, into, asked);
+        return positions_in(conn, scope, args.as_of, into, asked);
     }
     let set = rates::settings(conn)?.reporting_currency.and_then(|code| code.parse().ok());
-    let Some(into) = set else { return positions(conn, args.as_of) };
-    match positions_in(conn, args.as_of, into, asked) {
+    let Some(into) = set else { return positions(conn, scope, args.as_of) };
+    match positions_in(conn, scope, args.as_of, into, asked) {
         Err(no) if no.code() == "which_rates" => {
             eprintln!("tributary: {no}");
-            positions(conn, args.as_of)
+            positions(conn, scope, args.as_of)
         }
         other => other,
     }

@@ -527,6 +527,98 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    people (id) {
+        id -> Text,
+        login -> Text,
+        name -> Text,
+        state -> Text,
+        password -> Nullable<Text>,
+        totp -> Nullable<Binary>,
+        totp_step -> Nullable<BigInt>,
+        made_by -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    invitations (hash) {
+        hash -> Binary,
+        person -> Nullable<Text>,
+        made_by -> Text,
+        made_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    recovery_codes (person, hash) {
+        person -> Text,
+        hash -> Binary,
+        used_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    sign_in_failures (login, place) {
+        login -> Binary,
+        place -> Binary,
+        count -> BigInt,
+        last_at -> Timestamp,
+        known -> Bool,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        hash -> Binary,
+        person -> Text,
+        device -> Text,
+        made_at -> Timestamp,
+        last_used_at -> Timestamp,
+        idle_seconds -> BigInt,
+        expires_at -> Timestamp,
+        ended_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        name -> Text,
+        owner -> Text,
+        hash -> Binary,
+        made_by -> Text,
+        made_at -> Timestamp,
+        expires_at -> Timestamp,
+        last_used_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    roles (code) {
+        code -> Text,
+        name -> Text,
+        permissions -> Text,
+    }
+}
+
+diesel::table! {
+    grants (id) {
+        id -> Text,
+        person -> Nullable<Text>,
+        api_key -> Nullable<Text>,
+        role -> Text,
+        scope -> Text,
+        made_by -> Text,
+        made_at -> Timestamp,
+        revoked_by -> Nullable<Text>,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -564,4 +656,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     calendar_holidays,
     rate_sources,
     rates,
+    people,
+    invitations,
+    recovery_codes,
+    sign_in_failures,
+    sessions,
+    api_keys,
+    roles,
+    grants,
 );

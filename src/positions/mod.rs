@@ -11,6 +11,7 @@ use crate::ledger::check::Violation;
 use crate::ledger::{self, AccountKind, AccountRow, DayBasis};
 use crate::money::{Currency, Minor};
 use crate::rates::{self, Asked, Converter};
+use crate::scope::{self, Scope};
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
@@ -169,13 +170,13 @@ impl Standing {
     }
 }
 
-/// What every product has and how every master stands, now or as of the end of a booking day.
-pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
+/// What products have and how masters stand, as far as the scope covers them, now or as of the end of a booking day.
+pub fn positions(conn: &mut Conn, scope: &Scope, as_of: Option<NaiveDate>) -> Result<Report> {
     let standing = Standing::at(conn, as_of)?;
     let expected = if as_of.is_none() { Some(expectations::expected_by_account(conn)?) } else { None };
     let mut positions = Vec::new();
     let mut by_master: HashMap<String, Vec<store::BalanceRow>> = HashMap::new();
-    for row in store::balances(conn)? {
+    for row in scope::seen(store::balances(conn)?, scope) {
         let (Some(product), Some(market)) = (&row.product, &row.market) else {
             by_master.entry(row.master.clone()).or_default().push(row);
             continue;
@@ -197,7 +198,7 @@ pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
     }
     positions.sort_unstable();
     let mut masters = Vec::new();
-    for master in store::masters(conn)? {
+    for master in scope::seen(store::masters(conn)?, scope).into_iter().map(|m| m.master) {
         let rows = by_master.remove(&master.code).unwrap_or_default();
         masters.push(master_line(conn, &master, &rows, &standing, as_of)?);
     }
@@ -205,8 +206,14 @@ pub fn positions(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Report> {
 }
 
 /// As [`positions`], and converted into a currency with the rates of that day, or the last before it.
-pub fn positions_in(conn: &mut Conn, as_of: Option<NaiveDate>, into: Currency, rates: &Asked) -> Result<Report> {
-    let mut report = positions(conn, as_of)?;
+pub fn positions_in(
+    conn: &mut Conn,
+    scope: &Scope,
+    as_of: Option<NaiveDate>,
+    into: Currency,
+    rates: &Asked,
+) -> Result<Report> {
+    let mut report = positions(conn, scope, as_of)?;
     let quotes = rates::quotes(conn, rates)?;
     reporting::convert(&mut report, &Converter::new(&quotes, into), rates.on)?;
     Ok(report)
@@ -319,8 +326,7 @@ pub fn check(db: &Db) -> Result<Vec<Violation>> {
                 _ => *shares += i128::from(AccountRow::natural(&account)),
             }
         }
-        let masters = store::masters(conn)?.into_iter().map(|m| (m.book, m.code));
-        let codes: HashMap<i64, String> = masters.collect();
+        let codes = store::master_codes(conn)?;
         let wrong = books.into_iter().filter(|(_, (master, shares))| master != shares);
         let what = |(book, (master, shares)): (i64, (i128, i128))| {
             let code = codes.get(&book).map_or_else(|| format!("book {book}"), Clone::clone);

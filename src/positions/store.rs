@@ -1,17 +1,20 @@
 //! Positions' SQL: every account of every master in one statement.
 
 use super::Amount;
-use crate::db::schema::{accounts, balances, masters, products, statements, sub_accounts};
+use crate::db::schema::{accounts, balances, entities, masters, products, statements, sub_accounts};
 use crate::db::{Conn, broken};
 use crate::error::Result;
 use crate::ledger::AccountKind;
 use crate::money::Minor;
+use crate::scope::{Guarded, Placed, Target};
 use chrono::NaiveDate;
 use diesel::RunQueryDsl;
 use diesel::prelude::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl,
     Queryable, Selectable, SelectableHelper,
 };
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A master, as far as positions need it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -21,8 +24,20 @@ pub(super) struct Master {
     pub(super) code: String,
     pub(super) currency: String,
     pub(super) cut_over_on: NaiveDate,
-    pub(super) book: i64,
     pub(super) account: i64,
+}
+
+/// A master with the code of the entity that holds it.
+#[derive(Debug, Clone)]
+pub(super) struct HeldMaster {
+    pub(super) master: Master,
+    entity: String,
+}
+
+impl Placed for HeldMaster {
+    fn target(&self) -> Target<'_> {
+        Target::master(&self.master.code, &self.entity)
+    }
 }
 
 /// An account of a master with its balance; product and market where it is a product's leaf.
@@ -39,6 +54,20 @@ pub(super) struct BalanceRow {
     pub(super) debits: i64,
     pub(super) credits: i64,
     pub(super) held: i64,
+    entity: Option<Arc<str>>,
+}
+
+impl Placed for BalanceRow {
+    /// A product's leaf stands by itself; all else is of the master as a whole, and seen with it.
+    fn target(&self) -> Target<'_> {
+        let path = if self.product.is_some() { &self.code } else { &self.master };
+        Target {
+            product: self.product.as_deref(),
+            entity: self.entity.as_deref(),
+            master: Some(&self.master),
+            path: Some(path),
+        }
+    }
 }
 
 impl BalanceRow {
@@ -52,14 +81,26 @@ impl BalanceRow {
 }
 
 /// All masters, by code.
-pub(super) fn masters(conn: &mut Conn) -> Result<Vec<Master>> {
-    masters::table.select(Master::as_select()).order(masters::code).load(conn).map_err(broken)
+pub(super) fn masters(conn: &mut Conn) -> Result<Vec<Guarded<HeldMaster>>> {
+    let all = masters::table.inner_join(entities::table.on(entities::id.eq(masters::entity))).order(masters::code);
+    let rows: Vec<(Master, String)> = all.select((Master::as_select(), entities::code)).load(conn).map_err(broken)?;
+    Ok(rows.into_iter().map(|(master, entity)| Guarded::new(HeldMaster { master, entity })).collect())
 }
 
-type Columns = (i64, String, String, String, i64, String, Option<String>, Option<String>, i64, i64, i64);
+/// Codes of all masters by their book, for the proof.
+pub(super) fn master_codes(conn: &mut Conn) -> Result<HashMap<i64, String>> {
+    let rows: Vec<(i64, String)> = masters::table.select((masters::book, masters::code)).load(conn).map_err(broken)?;
+    Ok(rows.into_iter().collect())
+}
+
+type Columns =
+    (i64, String, String, String, i64, String, Option<String>, Option<String>, i64, i64, i64, String, Option<String>);
 
 /// All accounts in the books of masters.
-pub(super) fn balances(conn: &mut Conn) -> Result<Vec<BalanceRow>> {
+pub(super) fn balances(conn: &mut Conn) -> Result<Vec<Guarded<BalanceRow>>> {
+    let codes: Vec<(String, String)> =
+        entities::table.select((entities::id, entities::code)).load(conn).map_err(broken)?;
+    let codes: HashMap<String, Arc<str>> = codes.into_iter().map(|(id, code)| (id, Arc::from(code))).collect();
     let all = masters::table
         .inner_join(accounts::table.on(accounts::book.eq(masters::book)))
         .inner_join(balances::table.on(balances::account.eq(accounts::id)))
@@ -81,23 +122,40 @@ pub(super) fn balances(conn: &mut Conn) -> Result<Vec<BalanceRow>> {
             balances::debits,
             balances::credits,
             balances::held,
+            masters::entity,
+            sub_accounts::owner.nullable(),
         ))
         .load(conn)
         .map_err(broken)?;
-    let row = |(account, code, kind, currency, exponent, master, product, market, debits, credits, held): Columns| {
-        BalanceRow {
+    let row = |(
+        account,
+        code,
+        kind,
+        currency,
+        exponent,
+        master,
+        product,
+        market,
+        debits,
+        credits,
+        held,
+        holder,
+        owner,
+    ): Columns| {
+        Guarded::new(BalanceRow {
             account,
             code,
             kind: AccountKind::parse(&kind).unwrap_or(AccountKind::Memo),
             currency,
             exponent: u8::try_from(exponent).unwrap_or(0),
             master,
+            entity: codes.get(owner.as_ref().filter(|_| product.is_some()).unwrap_or(&holder)).cloned(),
             product,
             market,
             debits,
             credits,
             held,
-        }
+        })
     };
     Ok(rows.into_iter().map(row).collect())
 }

@@ -11,6 +11,7 @@ use tributary::db::{Conn, Db, Options, Who, head};
 use tributary::error::{Error, Result};
 use tributary::ledger::{self, Basis, Cause, NewEntry, NewPosting};
 use tributary::positions::positions;
+use tributary::scope::Scope;
 
 /// Three masters in two banks, four leaves; openings of 1000.00 EUR, -5000 JPY and nothing.
 pub const FILE: &str = r#"
@@ -148,14 +149,14 @@ fn openings_are_shared_out_and_the_rest_waits_in_suspense() {
         assert_eq!(natural("de-eur/suspense"), 4_000);
         assert_eq!((natural("jp-jpy"), natural("jp-jpy/suspense")), (-5_000, -5_000));
         assert_eq!(db.read(head).unwrap().entry, 2, "an opening of nothing posts nothing");
-        let report = db.read(|conn| positions(conn, None)).unwrap();
+        let report = db.read(|conn| positions(conn, &Scope::everything(), None)).unwrap();
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["positions"][1]["sub_account"], "de-eur/tiktok/de/operating");
         assert_eq!(json["positions"][1]["available"], "60.00");
         assert_eq!(json["masters"][1]["book"], "-5000");
         assert_eq!(json["masters"][0]["bank_closing"], serde_json::Value::Null);
-        let eve = db.read(|conn| positions(conn, Some(day("2026-06-30")))).unwrap();
-        let cut_over = db.read(|conn| positions(conn, Some(day("2026-07-01")))).unwrap();
+        let eve = db.read(|conn| positions(conn, &Scope::everything(), Some(day("2026-06-30")))).unwrap();
+        let cut_over = db.read(|conn| positions(conn, &Scope::everything(), Some(day("2026-07-01")))).unwrap();
         assert_eq!(eve.masters[0].book.to_string(), "0.00");
         assert_eq!(cut_over.masters[0].book.to_string(), "1000.00");
         assert_eq!(cut_over.masters[1].book.to_string(), "0");

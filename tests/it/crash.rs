@@ -15,6 +15,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use tributary::db::{Db, Options};
 use tributary::money::Minor;
+use tributary::scope::Scope;
 use tributary::time::SystemClock;
 use tributary::{positions, statements};
 
@@ -130,7 +131,7 @@ struct Outcome {
 fn outcome(test: &TestDb) -> Outcome {
     let db = test.open(Options::default());
     assert_clean(&db);
-    let report = db.read(|conn| positions::positions(conn, None)).expect("positions");
+    let report = db.read(|conn| positions::positions(conn, &Scope::everything(), None)).expect("positions");
     let count = |table: &str| given::number(&test.url, &format!("SELECT count(*) AS value FROM {table}"));
     Outcome {
         positions: serde_json::to_string(&report).expect("JSON"),

@@ -14,6 +14,7 @@ use tributary::banking::write::{Entry, Statement};
 use tributary::db::{self, Db, Fault, FaultPoint, Faults, Options, Url};
 use tributary::error::Result;
 use tributary::positions::{Report, positions};
+use tributary::scope::Scope;
 use tributary::statements::{self, Gap};
 use tributary::{chart, ledger};
 
@@ -208,7 +209,7 @@ fn statements_of_one_day_without_numbers_are_its_parts() {
 
 fn against_bank(conn: &mut db::Conn) -> Result<(Report, Vec<Gap>)> {
     let master = chart::master(conn, "m00")?;
-    Ok((positions(conn, None)?, statements::gaps(conn, &master)?))
+    Ok((positions(conn, &Scope::everything(), None)?, statements::gaps(conn, &master)?))
 }
 
 #[test]

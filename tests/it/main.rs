@@ -1,5 +1,6 @@
 //! All tests of the whole, in one binary: it links once.
 
+mod access;
 mod accounts;
 mod announced;
 mod chart;

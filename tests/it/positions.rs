@@ -13,6 +13,7 @@ use tributary::chart;
 use tributary::db::{Db, Options, Url};
 use tributary::ledger::{self, AccountId, Basis, Cause, HoldKind, HoldMove, NewEntry};
 use tributary::positions::{Amount, MasterLine, Report, positions};
+use tributary::scope::Scope;
 use tributary::time::SetClock;
 
 /// One MT940 statement of master de-eur with one credit to an account number.
@@ -31,7 +32,7 @@ fn take_in(db: &Db, name: &str, text: &str) {
 }
 
 fn report(db: &Db, as_of: Option<&str>) -> Report {
-    db.read(|conn| positions(conn, as_of.map(day))).expect("positions")
+    db.read(|conn| positions(conn, &Scope::everything(), as_of.map(day))).expect("positions")
 }
 
 /// Book, bank closing, its day, difference.

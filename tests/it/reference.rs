@@ -16,6 +16,7 @@ use tributary::error::{Error, Result};
 use tributary::ledger;
 use tributary::positions::{Report, positions_in};
 use tributary::rates::{self, Asked, Imported};
+use tributary::scope::Scope;
 use tributary::statements::due;
 use tributary::time::SetClock;
 
@@ -131,7 +132,8 @@ fn positions_in_one_currency_name_their_rates_and_miss_what_is_missing() {
         let csv = "date,base,currency,rate\n2026-06-30,EUR,JPY,150\n2026-07-03,EUR,JPY,160\n2026-07-03,EUR,USD,1.25\n";
         import(&db, "house", csv).unwrap();
         let report = |into: &str, on: &str| -> Report {
-            db.read(|conn| positions_in(conn, Some(day(on)), into.parse().unwrap(), &asked(on))).unwrap()
+            db.read(|conn| positions_in(conn, &Scope::everything(), Some(day(on)), into.parse().unwrap(), &asked(on)))
+                .unwrap()
         };
         let eur = report("EUR", "2026-07-03");
         let totals = &eur.reporting.as_ref().unwrap().totals;

@@ -9,8 +9,9 @@
 //! | `script.rs` | the language: lines to steps, and results back into the text (pure) |
 //! | `world.rs` | what a story has made so far: a database, a clock, and its names for things |
 //! | `verbs.rs` | the table of verbs, each calling one command of the library |
-//! | `chart.rs`, `bank.rs`, `folders.rs`, `rules.rs`, `healing.rs`, `announced.rs`, `journal.rs`, `questions.rs`, `reference.rs` | the verbs |
+//! | `access.rs`, `chart.rs`, `bank.rs`, `folders.rs`, `rules.rs`, `healing.rs`, `announced.rs`, `journal.rs`, `questions.rs`, `reference.rs` | the verbs |
 
+mod access;
 mod announced;
 mod bank;
 mod chart;

@@ -206,7 +206,7 @@ fn posted(test: &TestDb) -> BTreeMap<String, Vec<String>> {
 /// Each master ends where its bank does: each line once, on its leaf; the balance; nothing unexplained; all proofs hold.
 pub fn assert_ends_as_the_bank(test: &TestDb, db: &Db, walks: &[Walk]) {
     let mut posted = posted(test);
-    let report = db.read(|conn| positions(conn, None)).expect("positions");
+    let report = db.read(|conn| positions(conn, &tributary::actor::Scope::everything(), None)).expect("positions");
     let accounts = db.read(ledger::accounts).expect("accounts");
     let balances: BTreeMap<&str, i64> = accounts.iter().map(|a| (a.code.as_str(), a.natural())).collect();
     for (master, walk) in walks.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! number, most others are a rule's, and some nobody can place, as in a company that has begun to use virtual numbers.
 
 use super::{decimal, percentile, rate, refuse_real_treasury, resident_mib};
+use crate::actor::Scope;
 use crate::allocation::{self, intake};
 use crate::app::{self, TreasuryFile};
 use crate::banking::write::{Camt053, Entry, Statement, Totals, Version};
@@ -285,7 +286,7 @@ impl Plan {
 
     /// All of it came, and the book is what the bank says.
     fn prove(&self, db: &Db, taken: &intake::TakenIn) -> Result<()> {
-        let report = db.read(|conn| positions(conn, None))?;
+        let report = db.read(|conn| positions(conn, &Scope::everything(), None))?;
         let master = report.masters.iter().find(|m| m.master == self.master);
         let agrees = master.and_then(|m| m.difference).is_some_and(|d| d.minor.is_zero());
         let waiting = db.read(|conn| allocation::waiting(conn, Some(&self.master)))?.len() as u64;

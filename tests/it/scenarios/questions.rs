@@ -6,12 +6,14 @@ use super::world::{World, answer, day, instant, natural, text};
 use std::collections::HashMap;
 use tributary::ledger::{self, AccountRow};
 use tributary::ledger::{self as balances, DayBasis};
+use tributary::scope::Scope;
 use tributary::{allocation, app, chart, positions, statements};
 
 /// `position product=tiktok booked=250.00 held=0.00 available=250.00`
 pub fn position(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let as_of = day(&step.words, "as-of")?;
-    let report = world.db.read(|conn| positions::positions(conn, as_of)).map_err(|e| e.to_string())?;
+    let report =
+        world.db.read(|conn| positions::positions(conn, &Scope::everything(), as_of)).map_err(|e| e.to_string())?;
     let currency = step.words.get("currency");
     let values = match (step.words.get("leaf"), step.words.get("product")) {
         (Some(leaf), _) => {
@@ -43,7 +45,8 @@ pub fn position(world: &mut World, step: &Step) -> Result<Outcome, String> {
 /// `bank master=de-eur -> book=350.00 bank=350.00 difference=0.00`; what is zero besides is left out.
 pub fn bank(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let (code, as_of) = (step.words.need("master")?, day(&step.words, "as-of")?);
-    let report = world.db.read(|conn| positions::positions(conn, as_of)).map_err(|e| e.to_string())?;
+    let report =
+        world.db.read(|conn| positions::positions(conn, &Scope::everything(), as_of)).map_err(|e| e.to_string())?;
     let master =
         report.masters.iter().find(|m| m.master == code).ok_or_else(|| format!("there is no master {code}"))?;
     let known = |amount: Option<positions::Amount>| amount.map_or_else(|| "unknown".to_owned(), |a| a.to_string());

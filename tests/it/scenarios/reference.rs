@@ -5,6 +5,7 @@ use super::world::{World, answer, day, instant};
 use tributary::db::seal::{hex, sha256};
 use tributary::positions::positions_in;
 use tributary::rates::{self, Asked};
+use tributary::scope::Scope;
 use tributary::statements::due;
 use tributary::time::Clock;
 
@@ -35,7 +36,10 @@ pub fn total(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let as_of = day(&step.words, "as-of")?;
     let known_at = step.words.get("known-at").map(instant).transpose()?;
     let asked = Asked { source: None, on: as_of.unwrap_or_else(|| world.today()), known_at };
-    let report = world.db.read(|conn| positions_in(conn, as_of, into, &asked)).map_err(|e| e.to_string())?;
+    let report = world
+        .db
+        .read(|conn| positions_in(conn, &Scope::everything(), as_of, into, &asked))
+        .map_err(|e| e.to_string())?;
     let reporting = report.reporting.ok_or("a report without its currency")?;
     let totals = reporting.totals;
     let found = match step.words.get("product") {

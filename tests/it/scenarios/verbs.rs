@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{announced, bank, chart, folders, healing, journal, questions, reference, rules};
+use super::{access, announced, bank, chart, folders, healing, journal, questions, reference, rules};
 
 struct Entry {
     verb: &'static str,
@@ -192,6 +192,19 @@ const TABLE: &[Entry] = &[
     verb("settled", true, &[], &[], announced::settled),
     verb("apply", true, &["line", "by"], &[], announced::apply),
     verb("gaps", false, &["master"], &[], questions::gaps),
+    verb("person", true, &["roles", "by"], &["invited"], access::person),
+    verb("join", true, &["password"], &[], access::join),
+    verb("reset", true, &["by"], &[], access::reset),
+    verb("disable", true, &["by"], &[], access::disable),
+    verb("grant", true, &["role", "scope", "by"], &[], access::grant),
+    verb("revoke", true, &["role", "scope", "by"], &[], access::revoke),
+    verb("sign-in", true, &["person", "password", "code", "place"], &["recovery"], access::sign_in),
+    verb("end", true, &["by"], &[], access::end),
+    verb("may", true, &["do"], &[], access::may),
+    verb("sees", true, &["account"], &[], access::sees),
+    verb("key", true, &["owner", "machine", "roles", "days", "rotates", "by"], &[], access::key),
+    verb("revoke-key", true, &["by"], &[], access::revoke_key),
+    verb("role", true, &["allows", "by"], &[], access::role),
     verb("check", false, &[], &[], questions::check),
 ];
 

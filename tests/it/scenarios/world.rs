@@ -1,11 +1,13 @@
 //! What a story has made so far: a database of its own, a clock, and its names for leaves, statements, lines and entries.
 
+use super::access::Known;
 use super::folders::Folders;
 use super::script::{Outcome, Step, Words};
 use crate::databases::{Engine, TestDb};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tributary::access::Secret;
 use tributary::allocation::changes::RulesFile;
 use tributary::banking::write;
 use tributary::db::{Db, Options, Who};
@@ -65,6 +67,10 @@ pub struct World {
     pub drafts: (RulesFile, String),
     /// Folders that its bank drops files into.
     pub folders: Folders,
+    /// People by login, with what they know.
+    pub people: BTreeMap<String, Known>,
+    /// Secrets of sessions and keys by name.
+    pub secrets: BTreeMap<String, Secret>,
     /// What results call by a name: code or id, and the name.
     called: Vec<(String, String)>,
     /// Numbers for what has no name.
@@ -93,6 +99,8 @@ impl World {
             leaves: BTreeMap::new(),
             drafts: Default::default(),
             folders: Folders::default(),
+            people: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             called: Vec::new(),
             count: 0,
             _database: database,

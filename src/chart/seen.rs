@@ -1,0 +1,58 @@
+//! Accounts as somebody sees them: those that their scope covers, and for all others the answer that they are not there.
+//!
+//! The journal knows books and accounts and nothing of products and entities; where an account stands in the treasury, the chart
+//! knows.
+
+use super::store;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::ledger::{self, AccountRow};
+use crate::scope::{self, Guarded, Placed, Scope, Target};
+
+/// Where an account stands; an account outside of all masters stands nowhere, and only the whole treasury covers it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) product: Option<String>,
+    pub(super) entity: Option<String>,
+    pub(super) master: Option<String>,
+}
+
+struct PlacedAccount {
+    account: AccountRow,
+    place: Place,
+}
+
+impl Placed for PlacedAccount {
+    fn target(&self) -> Target<'_> {
+        Target {
+            product: self.place.product.as_deref(),
+            entity: self.place.entity.as_deref(),
+            master: self.place.master.as_deref(),
+            path: Some(&self.account.code),
+        }
+    }
+}
+
+/// The accounts that the scope covers, by code.
+pub fn accounts_seen(conn: &mut Conn, scope: &Scope) -> Result<Vec<AccountRow>> {
+    let mut places = store::places(conn, None)?;
+    let placed = ledger::accounts(conn)?.into_iter().map(|account| {
+        let place = places.remove(&account.id).unwrap_or_default();
+        Guarded::new(PlacedAccount { account, place })
+    });
+    Ok(scope::seen(placed, scope).into_iter().map(|p| p.account).collect())
+}
+
+/// The account with this code, if the scope covers it.
+pub fn account_seen(conn: &mut Conn, scope: &Scope, code: &str) -> Result<AccountRow> {
+    let row = match ledger::account(conn, code) {
+        Ok(account) => {
+            let place = store::places(conn, Some(account.id))?.remove(&account.id).unwrap_or_default();
+            Some(Guarded::new(PlacedAccount { account, place }))
+        }
+        Err(Error::NotFound(_)) => None,
+        Err(fault) => return Err(fault),
+    };
+    let absent = || format!("there is no account {code}; `tributary accounts` lists them");
+    scope::found(row, scope, absent).map(|placed| placed.account)
+}
