@@ -132,7 +132,7 @@ pub(super) fn refuse_conflict(conn: &mut Conn, holder: Holder<'_>, role: &str, m
                 return Err(Refusal::PeopleOnly { role: role.to_owned(), permission }.into());
             }
             let absent = || Error::NotFound(format!("there is no key {id}"));
-            store::key(conn, id)?.ok_or_else(absent)?.0.owner
+            store::key(conn, id)?.ok_or_else(absent)?.owner
         }
     };
     match segregation::conflict(duties_of(conn, &person)?.with(more)) {
@@ -161,7 +161,7 @@ pub fn grant(tx: &mut Tx<'_>, holder: Holder<'_>, role: &str, scope: &Part) -> R
         Holder::Person(id) => refuse_own(tx, id)?,
         // What one's key may do, one may do oneself.
         Holder::Key(id) => {
-            if let Some((key, _)) = store::key(tx.conn(), id)? {
+            if let Some(key) = store::key(tx.conn(), id)? {
                 refuse_own(tx, &key.owner)?;
             }
         }

@@ -98,12 +98,11 @@ pub fn keys(conn: &mut Conn, now: Instant) -> Result<Vec<KeyView>> {
 
 /// Lets the bearer of a key in.
 pub(super) fn admit_key(conn: &mut Conn, id: &str, secret: &Secret, now: Instant) -> Result<Admitted> {
-    let found = store::key(conn, id)?;
-    let counts = |(key, owner): &(KeyRow, String)| {
-        same(&key.hash, &secret.digest()) && state(key, now) == "live" && owner == "active"
-    };
-    let Some((key, _)) = found.filter(counts) else { return Err(Refusal::NotSignedIn.into()) };
-    let rights = rights_of(&store::held_by_key(conn, id)?).without_people_only();
+    let Some((key, owner, held)) = store::key_with_rights(conn, id)? else { return Err(Refusal::NotSignedIn.into()) };
+    if !same(&key.hash, &secret.digest()) || state(&key, now) != "live" || owner != "active" {
+        return Err(Refusal::NotSignedIn.into());
+    }
+    let rights = rights_of(&held).without_people_only();
     let is_stale = key.last_used_at.is_none_or(|used| now - from_stored(used) >= USE_IS_KEPT_TO);
     Ok(Admitted { actor: Actor::key(id), through: key.id, rights, is_stale })
 }
@@ -166,7 +165,7 @@ pub fn rotate_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str, secret: &Sec
 pub fn revoke_key(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
     let own = authority(tx, Permission::KeysManage)?;
     let absent = || Error::NotFound(format!("there is no key {id}; `tributary keys list` lists them"));
-    let (key, _) = store::key(tx.conn(), id)?.ok_or_else(absent)?;
+    let key = store::key(tx.conn(), id)?.ok_or_else(absent)?;
     refuse_key_above(tx, &own, id)?;
     if key.revoked_at.is_some() {
         return Ok(false);

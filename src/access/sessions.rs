@@ -40,16 +40,17 @@ impl Admitted {
     }
 }
 
-/// Lets the bearer of a session's secret or of an API key in. Two statements at most.
+/// Lets the bearer of a session's secret or of an API key in. One statement.
 pub fn admit(conn: &mut Conn, secret: &Secret, now: Instant) -> Result<Admitted> {
     if let Some(id) = key_id(secret.reveal()) {
         return admit_key(conn, id, secret, now);
     }
     let found = store::session_by_hash(conn, &secret.digest())?;
-    let Some((session, _)) = found.filter(|(session, state)| state == "active" && is_open(session, now)) else {
+    let Some((session, _, held)) = found.filter(|(session, state, _)| state == "active" && is_open(session, now))
+    else {
         return Err(Refusal::NotSignedIn.into());
     };
-    let rights = rights_of(&store::held_by_person(conn, &session.person)?);
+    let rights = rights_of(&held);
     Ok(Admitted {
         actor: Actor::person(&session.person),
         is_stale: now - from_stored(session.last_used_at) >= USE_IS_KEPT_TO.min(idle(&session) / 4),

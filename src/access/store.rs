@@ -230,11 +230,29 @@ pub(super) fn insert_session(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     insert_into(sessions::table).values(row).execute(conn).map(drop).map_err(broken)
 }
 
-/// The session with this digest, and the state of its person.
-pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(SessionRow, String)>> {
-    let found = sessions::table.inner_join(people::table.on(people::id.eq(sessions::person)));
-    let found = found.filter(sessions::hash.eq(hash)).select((SessionRow::as_select(), people::state));
-    found.first(conn).optional().map_err(broken)
+/// The session with this digest, the state of its person, and what they have: one statement, for it is asked on every request.
+pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(SessionRow, String, Vec<Held>)>> {
+    let found = sessions::table
+        .inner_join(people::table.on(people::id.eq(sessions::person)))
+        .left_join(grants::table.on(grants::person.eq(people::id.nullable()).and(grants::revoked_at.is_null())))
+        .left_join(roles::table.on(roles::code.nullable().eq(grants::role.nullable())))
+        .filter(sessions::hash.eq(hash))
+        .select((
+            SessionRow::as_select(),
+            people::state,
+            (grants::role.nullable(), grants::scope.nullable(), roles::permissions.nullable()),
+        ));
+    let rows: Vec<(SessionRow, String, MaybeHeld)> = found.load(conn).map_err(broken)?;
+    let mut rows = rows.into_iter();
+    let Some((session, state, first)) = rows.next() else { return Ok(None) };
+    Ok(Some((session, state, std::iter::once(first).chain(rows.map(|(_, _, held)| held)).filter_map(held).collect())))
+}
+
+/// Role, scope and a custom role's permissions, of a grant that may not be there.
+type MaybeHeld = (Option<String>, Option<String>, Option<String>);
+
+fn held((role, scope, custom): MaybeHeld) -> Option<Held> {
+    Some((role?, scope?, custom))
 }
 
 pub(super) fn session(conn: &mut Conn, id: &str) -> Result<Option<SessionRow>> {
@@ -273,11 +291,27 @@ pub(super) fn insert_key(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     insert_into(api_keys::table).values(row).execute(conn).map(drop).map_err(broken)
 }
 
-/// The key, and the state of its owner.
-pub(super) fn key(conn: &mut Conn, id: &str) -> Result<Option<(KeyRow, String)>> {
-    let found = api_keys::table.inner_join(people::table.on(people::id.eq(api_keys::owner)));
-    let found = found.filter(api_keys::id.eq(id)).select((KeyRow::as_select(), people::state));
-    found.first(conn).optional().map_err(broken)
+/// The key, the state of its owner, and what it has: one statement, for it is asked on every request.
+pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRow, String, Vec<Held>)>> {
+    let found = api_keys::table
+        .inner_join(people::table.on(people::id.eq(api_keys::owner)))
+        .left_join(grants::table.on(grants::api_key.eq(api_keys::id.nullable()).and(grants::revoked_at.is_null())))
+        .left_join(roles::table.on(roles::code.nullable().eq(grants::role.nullable())))
+        .filter(api_keys::id.eq(id))
+        .select((
+            KeyRow::as_select(),
+            people::state,
+            (grants::role.nullable(), grants::scope.nullable(), roles::permissions.nullable()),
+        ));
+    let rows: Vec<(KeyRow, String, MaybeHeld)> = found.load(conn).map_err(broken)?;
+    let mut rows = rows.into_iter();
+    let Some((key, state, first)) = rows.next() else { return Ok(None) };
+    Ok(Some((key, state, std::iter::once(first).chain(rows.map(|(_, _, held)| held)).filter_map(held).collect())))
+}
+
+/// The key.
+pub(super) fn key(conn: &mut Conn, id: &str) -> Result<Option<KeyRow>> {
+    api_keys::table.find(id).select(KeyRow::as_select()).first(conn).optional().map_err(broken)
 }
 
 /// All keys, by name and age; revoked ones too.
@@ -329,7 +363,7 @@ pub(super) fn delete_role(conn: &mut Conn, code: &str) -> Result<()> {
 /// Role, scope, and what a custom role allows.
 pub(super) type Held = (String, String, Option<String>);
 
-/// What somebody has: one statement, for it is asked on every request.
+/// What somebody has.
 pub(super) fn held_by_person(conn: &mut Conn, person: &str) -> Result<Vec<Held>> {
     let open = grants::table
         .left_join(roles::table.on(roles::code.eq(grants::role)))
