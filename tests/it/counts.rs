@@ -237,6 +237,25 @@ fn what_was_restated_stays_so_when_the_earlier_one_is_told_again() {
     });
 }
 
+/// The bank corrects a statement, and then its correction: what it had first is booked again.
+#[test]
+fn a_correction_that_is_corrected_posts_what_was_taken_back() {
+    on_both(|test| {
+        let bank = Bank::new(test);
+        let told = |amounts: &[i64]| -> Vec<Entry> {
+            amounts.iter().map(|amount| line(day(2), *amount, &format!("tiktok order {amount}"))).collect()
+        };
+        assert_eq!(bank.sent(&of_day(CAMT, "S1", 1, 2, &told(&[25_000])), 0), "posted");
+        for booked in [told(&[25_500]), told(&[25_000, 1_000])] {
+            let row = bank.send(&of_day(CAMT, "S1", 1, 2, &booked), 0);
+            assert_eq!(row.state, "restated");
+            let by_letter = "the bank corrected it by letter";
+            intake::accept_waiting(&bank.db, &alice(), &row.id, by_letter, &mut |_, _| {}).expect("accepted");
+            bank.is(&booked);
+        }
+    });
+}
+
 #[test]
 fn what_no_statement_had_stays_withdrawn_until_one_has_it() {
     on_both(|test| {
