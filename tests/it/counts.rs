@@ -72,7 +72,7 @@ fn equal_lines_keep_their_count_however_they_are_told() {
 
 fn equal_history(seed: u64, master: usize) -> Walk {
     let dice = &mut Dice::new(seed);
-    let (k, way, with_refs) = (2 + seed / (2 * WAYS), seed / 2 % WAYS, seed % 2 == 0);
+    let (k, way, with_refs) = (2 + seed / (2 * WAYS), seed / 2 % WAYS, seed.is_multiple_of(2));
     let booked = equal(k, with_refs);
     let told = |form, id: &str, number, days| Message::of_days(form, master, id, number, days, &booked);
     let (first, whole) = (told(CAMT, "D1", 1, (1, 1)), told(CAMT, "D2", 2, (2, 2)));
