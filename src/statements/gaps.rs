@@ -80,7 +80,8 @@ fn gaps_in_numbers(master: &str, statements: &[StatementRow]) -> Vec<Gap> {
             let [a, b] = pair else { continue };
             let (Some(number), Some(next)) = (a.number, b.number) else { continue };
             let (Some(closed_on), Some(next_closed_on)) = (a.closing_on, b.closing_on) else { continue };
-            let came = |n: i64| same_format.iter().any(|s| s.number == Some(n) && s.closing_on >= Some(closed_on));
+            // In whatever format: some banks count all that they send.
+            let came = |n: i64| statements.iter().any(|s| s.number == Some(n) && s.closing_on >= Some(closed_on));
             let begins_later = closed_on < next_closed_on
                 && b.first_day.is_none_or(|first| first > closed_on)
                 && b.opening_on.is_none_or(|opened| opened >= closed_on);

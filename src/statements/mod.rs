@@ -297,7 +297,9 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
         // What was taken back because no statement had it, or as this one says otherwise, is booked after all: that posts.
         stored.retain(|s| !s.only_told);
         if let Some(earlier) = &statement.same_as {
-            // What takes the place of another statement tells of its lines only where it says the same.
+            // A person takes its word for what is booked, also where that was taken back before; and it tells of the lines of
+            // the statement whose place it takes only where it says the same.
+            stored.retain(|s| !s.exact);
             let restated: HashSet<String> = store::lines_only_of(conn, earlier)?.into_iter().map(|l| l.id).collect();
             stored.iter_mut().filter(|s| restated.contains(&s.id)).for_each(|s| s.exact = true);
         }

@@ -72,7 +72,7 @@ fn equal_lines_keep_their_count_however_they_are_told() {
 
 fn equal_history(seed: u64, master: usize) -> Walk {
     let dice = &mut Dice::new(seed);
-    let (k, way, with_refs) = (2 + seed / (2 * WAYS), seed / 2 % WAYS, seed % 2 == 0);
+    let (k, way, with_refs) = (2 + seed / (2 * WAYS), seed / 2 % WAYS, seed.is_multiple_of(2));
     let booked = equal(k, with_refs);
     let told = |form, id: &str, number, days| Message::of_days(form, master, id, number, days, &booked);
     let (first, whole) = (told(CAMT, "D1", 1, (1, 1)), told(CAMT, "D2", 2, (2, 2)));
@@ -234,6 +234,25 @@ fn what_was_restated_stays_so_when_the_earlier_one_is_told_again() {
         assert_eq!([bank.sent(&first, 1), bank.sent(&second, 1)], ["already_imported", "already_imported"]);
         assert_eq!(bank.sent(&of_day(Form::Mt, "M1", 1, 2, &right), 0), "posted");
         bank.is(&right);
+    });
+}
+
+/// The bank corrects a statement, and then its correction: what it had first is booked again.
+#[test]
+fn a_correction_that_is_corrected_posts_what_was_taken_back() {
+    on_both(|test| {
+        let bank = Bank::new(test);
+        let told = |amounts: &[i64]| -> Vec<Entry> {
+            amounts.iter().map(|amount| line(day(2), *amount, &format!("tiktok order {amount}"))).collect()
+        };
+        assert_eq!(bank.sent(&of_day(CAMT, "S1", 1, 2, &told(&[25_000])), 0), "posted");
+        for booked in [told(&[25_500]), told(&[25_000, 1_000])] {
+            let row = bank.send(&of_day(CAMT, "S1", 1, 2, &booked), 0);
+            assert_eq!(row.state, "restated");
+            let by_letter = "the bank corrected it by letter";
+            intake::accept_waiting(&bank.db, &alice(), &row.id, by_letter, &mut |_, _| {}).expect("accepted");
+            bank.is(&booked);
+        }
     });
 }
 

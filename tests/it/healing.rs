@@ -1,7 +1,7 @@
 //! Statements that heal (F-02, F-03, F-06): whatever order messages come in, however they overlap and whatever changes
 //! between the first word of a booking and the last, the books end as the bank's.
 //!
-//! How many histories: a thousand on SQLite; on PostgreSQL a hundred, because the same pure pairing decides there and a commit
+//! How many histories: a thousand on SQLite; on PostgreSQL fifty, because the same pure pairing decides there and a commit
 //! costs more. The seed of a history is its number, so a failure repeats.
 
 use crate::databases::{BOTH, Engine};
@@ -16,7 +16,7 @@ fn histories(engine: Engine) -> usize {
     let asked = std::env::var("HISTORIES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(match engine {
         Engine::Sqlite => 1_000,
-        Engine::Postgres => 100,
+        Engine::Postgres => 50,
     })
 }
 
