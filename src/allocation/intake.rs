@@ -7,7 +7,7 @@
 //!
 //! A crash at any point loses nothing: the next attempt, by this or another process, goes on at the cursor.
 
-use crate::banking::{Event, Profiles, Severity, Status};
+use crate::banking::{Profiles, Status};
 use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
@@ -20,13 +20,14 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 mod kept;
+mod reading;
 mod slice;
 
 use kept::KeptPlacer;
+use reading::{Ahead, Told, reading, told_lines};
 use slice::Slice;
 
 /// The kind of job that posts the lines of a file.
@@ -42,9 +43,8 @@ const MOST_LINES: usize = 4_000;
 /// top of it, and does not become less with fewer lines.
 const SLICE_TIME: Duration = Duration::from_millis(25);
 
-/// Lines that are handed from the reader to the writer at once, and how many times that the reader may be ahead.
-const HEAP: usize = 250;
-const READ_AHEAD: usize = 8;
+/// A statement of at most so many lines is kept in memory while it is paired with what is known; a longer one is read twice.
+const KEPT_LINES: i64 = 20_000;
 
 /// What became of a file.
 #[derive(Debug, Clone)]
@@ -315,21 +315,20 @@ fn post(
         known: 0,
         total,
     };
-    for (at, row) in rows.iter().enumerate() {
-        match row.state.as_str() {
-            "posted" => run.done += booked(row),
-            "posting" => {
-                // From what is stored, not from the cursor, which fences but may have been set for another statement.
-                let from = db.read(|conn| statements::next_place(conn, &row.id))?;
-                let next = rows.iter().skip(at + 1).find(|r| r.state == "posting").map(|r| r.place);
-                if let Err(e) = run.statement(row, from, next, progress) {
-                    return Ok(((run.new, run.known), Err(e)));
-                }
-            }
-            _ => {}
-        }
+    let mut wanted: Vec<(&StatementRow, u64)> = Vec::new();
+    for row in rows.iter().filter(|r| r.state == "posting") {
+        // From what is stored, not from the cursor, which fences but may have been set for another statement.
+        wanted.push((row, db.read(|conn| statements::next_place(conn, &row.id))?));
     }
-    Ok(((run.new, run.known), Ok(())))
+    run.done = rows.iter().filter(|r| r.state == "posted").map(booked).sum();
+    let ended = reading(db, &run.job.subject.clone(), &wanted, |mut ahead| {
+        for (at, (row, from)) in wanted.iter().enumerate() {
+            let next = wanted.get(at + 1).map(|(row, _)| row.place);
+            run.statement(row, *from, next, &mut ahead, progress)?;
+        }
+        Ok(())
+    });
+    Ok(((run.new, run.known), ended))
 }
 
 fn to_json(cursor: &Cursor) -> Result<String> {
@@ -359,28 +358,32 @@ impl Run<'_> {
         row: &StatementRow,
         from: u64,
         next: Option<i64>,
+        ahead: &mut Ahead,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
         let overlap = self.db.read(|conn| statements::overlap(conn, row))?;
-        let mut known = HashMap::new();
-        if !overlap.stored.is_empty() {
-            // Only a statement about days that are known needs all of its lines at once, and of each only a digest.
-            let mut incoming: Vec<Incoming> = Vec::new();
-            for line in told_lines(self.db, &row.file, row.place, from)? {
-                let line = line?;
-                if line.status == Status::Booked {
-                    incoming.push(statements::incoming(&statements::new_line(row, &line)?, line.position));
-                }
-            }
-            known = statements::known_places(&overlap, &incoming);
+        let told = ahead.lines_of(row.place);
+        if overlap.stored.is_empty() {
+            return self.slices(row, next, overlap.line_count, HashMap::new(), told, progress);
         }
-        // The next lines are read and understood while the last ones are written.
-        let db = self.db;
-        std::thread::scope(|scope| {
-            let (ahead, come) = sync_channel(READ_AHEAD);
-            scope.spawn(move || read_ahead(db, row, from, &ahead));
-            self.slices(row, next, overlap.line_count, &mut known, come.into_iter().flatten(), progress)
-        })
+        // Only a statement about days that are known needs all of its lines at once.
+        if row.line_count <= KEPT_LINES {
+            let told: Vec<Told> = told.collect::<Result<_>>()?;
+            let booked = told.iter().filter(|t| t.booked);
+            let incoming: Vec<Incoming> = booked.map(|t| statements::incoming(&t.line, t.position)).collect();
+            let known = statements::known_places(&overlap, &incoming);
+            return self.slices(row, next, overlap.line_count, known, told.into_iter().map(Ok), progress);
+        }
+        // And of each only what it is paired by.
+        let mut incoming: Vec<Incoming> = Vec::new();
+        for line in told_lines(self.db, &row.file, row.place, from)? {
+            let line = line?;
+            if line.status == Status::Booked {
+                incoming.push(statements::incoming(&statements::new_line(row, &line)?, line.position));
+            }
+        }
+        let known = statements::known_places(&overlap, &incoming);
+        self.slices(row, next, overlap.line_count, known, told, progress)
     }
 
     /// Posts the lines of a statement as they come, slice by slice.
@@ -389,7 +392,7 @@ impl Run<'_> {
         row: &StatementRow,
         next: Option<i64>,
         mut line_count: i64,
-        known: &mut HashMap<u64, Known>,
+        mut known: HashMap<u64, Known>,
         lines: impl Iterator<Item = Result<Told>>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
@@ -458,32 +461,6 @@ impl Run<'_> {
     }
 }
 
-/// A line as it goes into a slice.
-struct Told {
-    position: u64,
-    /// Else it is announced only.
-    booked: bool,
-    line: NewLine,
-}
-
-/// Reads the lines of a statement and hands them on in heaps, until they are at their end or nobody takes them any more.
-fn read_ahead(db: &Db, row: &StatementRow, from: u64, ahead: &SyncSender<Vec<Result<Told>>>) {
-    let told = |line: Box<crate::banking::Line>| {
-        let booked = line.status == Status::Booked;
-        Ok(Told { position: line.position, booked, line: statements::new_line(row, &line)? })
-    };
-    let mut lines = match told_lines(db, &row.file, row.place, from) {
-        Ok(lines) => lines,
-        Err(e) => return ahead.send(vec![Err(e)]).unwrap_or_default(),
-    };
-    loop {
-        let heap: Vec<Result<Told>> = lines.by_ref().take(HEAP).map(|line| line.and_then(told)).collect();
-        if heap.is_empty() || ahead.send(heap).is_err() {
-            return;
-        }
-    }
-}
-
 /// A line that one of two statements has and the other has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
@@ -524,44 +501,4 @@ fn told(sign: char, line: &NewLine) -> Difference {
     let texts = [&line.counterparty_name, &line.remittance, &line.info];
     let texts: Vec<&str> = texts.into_iter().filter_map(|t| t.as_deref()).collect();
     Difference { sign, day: line.booked_on, amount: line.amount, text: texts.join(", ") }
-}
-
-/// The booked and pending lines of one statement of a stored file, from a position on. The statement was read to its end when it was
-/// accepted, so anything but reaching its end again is a fault, and never the end of its lines.
-fn told_lines<'a>(
-    db: &'a Db,
-    file: &str,
-    place: i64,
-    from: u64,
-) -> Result<impl Iterator<Item = Result<Box<crate::banking::Line>>> + use<'a>> {
-    let place = usize::try_from(place).unwrap_or(usize::MAX);
-    let (mut at, mut over) = (None, false);
-    let mut events = statements::stored_events(db, &db.read(|conn| statements::file(conn, file))?)?;
-    let file = file.to_owned();
-    Ok(std::iter::from_fn(move || {
-        while !over {
-            match events.next() {
-                Some(Event::Begin(_)) => at = Some(at.map_or(0, |n: usize| n + 1)),
-                Some(Event::Line(line)) if at == Some(place) => {
-                    let counts = matches!(line.status, Status::Booked | Status::Pending);
-                    // One that is announced for no day at all cannot be shown or waited for.
-                    if counts && survey::days(&line).is_some() && line.position >= from {
-                        return Some(Ok(line));
-                    }
-                }
-                Some(Event::End(_)) if at == Some(place) => over = true,
-                Some(Event::Problem(p)) if p.severity == Severity::Grave && p.statement.is_none_or(|s| s == place) => {
-                    over = true;
-                    let what = format!("the stored file {file} cannot be read on at {}: {}", p.at, p.problem);
-                    return Some(Err(Error::Broken(what)));
-                }
-                Some(_) => {}
-                None => {
-                    over = true;
-                    return Some(Err(Error::Broken(format!("the stored file {file} ends too early"))));
-                }
-            }
-        }
-        None
-    }))
 }

@@ -166,15 +166,26 @@ pub fn apply(tx: &mut Tx<'_>, file: &ChartFile) -> Result<Applied> {
     creation::carry_out(tx, &plan, &stored)
 }
 
-/// The master that a statement means by its account number, in whichever way the bank writes it; see [`numbers::recognise`].
-pub fn master_by_account(conn: &mut Conn, account_number: &str, currency: Option<&str>) -> Result<Option<MasterRow>> {
-    let mut masters = store::masters(conn)?;
-    let bics = store::bics(conn)?;
-    let mut known = Vec::with_capacity(masters.len());
-    for m in &masters {
-        let bic = bics.get(&m.bank).map(String::as_str);
-        known.push(numbers::KnownAccount { number: &m.account_number, currency: &m.currency, bic });
+/// All masters, to find the one that a statement means by its account number.
+#[derive(Debug)]
+pub struct Masters {
+    rows: Vec<MasterRow>,
+    bics: std::collections::HashMap<String, String>,
+}
+
+impl Masters {
+    /// As they are now.
+    pub fn load(conn: &mut Conn) -> Result<Masters> {
+        Ok(Masters { rows: store::masters(conn)?, bics: store::bics(conn)? })
     }
-    let found = numbers::recognise(&known, account_number, currency);
-    Ok(found.map(|index| masters.swap_remove(index)))
+
+    /// The one with this number, in whichever way the bank writes it; see [`numbers::recognise`].
+    pub fn by_account(&self, account_number: &str, currency: Option<&str>) -> Option<&MasterRow> {
+        let known = self.rows.iter().map(|m| {
+            let bic = self.bics.get(&m.bank).map(String::as_str);
+            numbers::KnownAccount { number: &m.account_number, currency: &m.currency, bic }
+        });
+        let known: Vec<numbers::KnownAccount<'_>> = known.collect();
+        numbers::recognise(&known, account_number, currency).and_then(|index| self.rows.get(index))
+    }
 }

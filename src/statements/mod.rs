@@ -24,7 +24,7 @@
 //! shown until the missing one comes).
 
 use crate::banking::{Balance, Direction, Line, Problem, Role, Severity};
-use crate::chart::MasterRow;
+use crate::chart::{MasterRow, Masters};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -122,6 +122,7 @@ struct Verdict {
 pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<StatementRow>> {
     let mut before: HashMap<i64, StatementRow> =
         store::statements_of_file(tx.conn(), file)?.into_iter().map(|row| (row.place, row)).collect();
+    let masters = Masters::load(tx.conn())?;
     let mut rows = Vec::with_capacity(survey.statements.len());
     for (surveyed, place) in survey.statements.iter().zip(0i64..) {
         let earlier = before.remove(&place);
@@ -129,7 +130,7 @@ pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<Statem
             rows.push(row.clone());
             continue;
         }
-        let verdict = judge(tx.conn(), surveyed)?;
+        let verdict = judge(tx.conn(), &masters, surveyed)?;
         let row = store::save_statement(tx, file, place, surveyed, &verdict, earlier.as_ref())?;
         let after = serde_json::json!({
             "state": row.state, "file": file, "same_as": row.same_as, "lines": row.line_count, "row": row.digest(),
@@ -143,12 +144,12 @@ pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<Statem
     Ok(rows)
 }
 
-fn judge(conn: &mut Conn, surveyed: &Surveyed) -> Result<Verdict> {
+fn judge(conn: &mut Conn, masters: &Masters, surveyed: &Surveyed) -> Result<Verdict> {
     let head = &surveyed.head;
     let mut problems: Vec<Remark> = surveyed.problems.iter().map(Remark::from).collect();
     let master = match &head.account {
         None => None,
-        Some(account) => crate::chart::master_by_account(conn, account, head.currency.map(|c| c.code()))?,
+        Some(account) => masters.by_account(account, head.currency.map(|c| c.code())),
     };
     let verdict = |state, master: Option<&MasterRow>, same_as, problems| Verdict {
         state,
@@ -158,7 +159,7 @@ fn judge(conn: &mut Conn, surveyed: &Surveyed) -> Result<Verdict> {
         decided_by: None,
     };
     if surveyed.severity() == Some(Severity::Grave) {
-        return Ok(verdict("refused", master.as_ref(), None, problems));
+        return Ok(verdict("refused", master, None, problems));
     }
     let mut refuse = |problem: String| problems.push(Remark { at: head.at.clone(), problem });
     let Some(master) = master else {
@@ -171,24 +172,24 @@ fn judge(conn: &mut Conn, surveyed: &Surveyed) -> Result<Verdict> {
     };
     if head.currency.is_none_or(|c| c.code() != master.currency) {
         refuse(format!("the statement is in {:?}, but {} is kept in {}", head.currency, master.code, master.currency));
-        return Ok(verdict("refused", Some(&master), None, problems));
+        return Ok(verdict("refused", Some(master), None, problems));
     }
     if head.copy {
-        return Ok(verdict("copy", Some(&master), None, problems));
+        return Ok(verdict("copy", Some(master), None, problems));
     }
     if let Some(same) = store::same_content(conn, &master.id, &surveyed.content)? {
-        return Ok(verdict("already_imported", Some(&master), Some(same), problems));
+        return Ok(verdict("already_imported", Some(master), Some(same), problems));
     }
     let contradicts = surveyed.severity() == Some(Severity::Quarantine);
     let profile = store::profile(conn, &master.id)?;
     if contradicts && profile.contradictions == Contradictions::Wait {
-        return Ok(verdict("quarantined", Some(&master), None, problems));
+        return Ok(verdict("quarantined", Some(master), None, problems));
     }
     if let Some(other) = restates(conn, &master.id, head.role.as_str(), &link_of(surveyed), &profile)? {
-        return Ok(verdict("restated", Some(&master), Some(other), problems));
+        return Ok(verdict("restated", Some(master), Some(other), problems));
     }
     let decided_by = contradicts.then(|| format!("profile of {}", master.code));
-    Ok(Verdict { decided_by, ..verdict("posting", Some(&master), None, problems) })
+    Ok(Verdict { decided_by, ..verdict("posting", Some(master), None, problems) })
 }
 
 /// The statement that this one says something else about: of the same id, number, page and closing day, and not continued by

@@ -333,7 +333,7 @@ fn a_statement_finds_its_master() {
         let db = test.open(Options::default());
         apply(&db, FILE).unwrap();
         let find = |number: &str, currency| {
-            db.read(|conn| chart::master_by_account(conn, number, currency)).unwrap().map(|m| m.code)
+            db.read(chart::Masters::load).unwrap().by_account(number, currency).map(|m| m.code.clone())
         };
         assert_eq!(find("DE89 3704 0044 0532 0130 00", None).as_deref(), Some("de-eur"));
         assert_eq!(find("37040044/0532013000", Some("EUR")).as_deref(), Some("de-eur"));
