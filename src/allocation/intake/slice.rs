@@ -192,8 +192,8 @@ impl Slice {
         }
         let booked: Vec<(&NewLine, &str)> = stored
             .iter()
-            .map(|(line, placed)| (line, placed.id.as_str()))
-            .chain(again.iter().map(|(line, id)| (line, id.as_str())))
+            .map(|(line, placed)| (*line, placed.id.as_str()))
+            .chain(again.iter().map(|(line, id)| (*line, id.as_str())))
             .collect();
         let sought: Vec<Sought> = booked.iter().map(|(line, _)| sought(line)).collect();
         let mut met: Vec<String> = Vec::new();
