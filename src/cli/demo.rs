@@ -3,16 +3,18 @@
 use super::table::{grouped, table};
 use super::{Context, positions, print_json};
 use crate::actor::{Actor, Scope};
-use crate::allocation::{self, intake};
+use crate::allocation::{self, intake, settlement, settlement_file};
 use crate::app::{self, TreasuryFile};
 use crate::chart;
+use crate::db::seal::{hex, sha256};
 use crate::db::{Db, Options, Url, Who, head};
-use crate::demo;
+use crate::demo::{self, DemoFile, Role};
 use crate::error::{Error, Result};
+use crate::expectations;
 use crate::ids::Ids;
 use crate::money::Minor;
-use crate::time::SetClock;
-use chrono::{NaiveTime, TimeDelta};
+use crate::rates;
+use crate::time::{SetClock, day_of};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -52,7 +54,7 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
             "positions": report, "waiting": waiting.len(),
         }));
     }
-    positions::print(&report, demo.ended_on())?;
+    positions::print(&report, day_of(demo.ended_at()))?;
     print_waiting(&waiting)?;
     say!("");
     if changed {
@@ -84,19 +86,46 @@ fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<
     let before = db.read(head)?;
     app::apply(&db, &who, file)?;
     intake::resume(&db, &who, &mut |_, _| {})?;
-    let bar = context.progress(u64::try_from(demo.files.len()).unwrap_or(0), "bank files");
+    let bar = context.progress(u64::try_from(demo.files.len()).unwrap_or(0), "files");
     let mut new_lines = 0;
-    for (file, second) in demo.files.iter().zip(0i64..) {
-        // The bank's file of a day comes on the next morning.
-        let morning = NaiveTime::from_hms_opt(6, 0, 0).unwrap_or_default();
-        clock.set((file.day + TimeDelta::days(1)).and_time(morning).and_utc() + TimeDelta::seconds(second));
-        let bytes = || Ok(Box::new(Cursor::new(file.bytes.clone())) as Box<dyn Read>);
-        let taken = intake::take_in(&db, &who, (&file.name, "demo"), &bytes, &mut |_, _| {})?;
-        new_lines += taken.new_lines;
+    for file in &demo.files {
+        let Some(comes) = file.comes else { continue };
+        clock.set(comes);
+        new_lines += take_in(&db, &who, file)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
+    db.write("expectation.expire", &who, expectations::expire)?;
     Ok((new_lines, db.read(head)? != before))
+}
+
+/// Takes a file in as its command would; gives how many new lines of a bank it brought.
+fn take_in(db: &Db, who: &Arc<Who>, file: &DemoFile) -> Result<u64> {
+    let name = file.name.clone();
+    let within = |e: Error| e.within(&file.name);
+    match file.role {
+        Role::Bank => {
+            let bytes = || Ok(Box::new(Cursor::new(file.bytes.clone())) as Box<dyn Read>);
+            Ok(intake::take_in(db, who, (&name, "demo"), &bytes, &mut |_, _| {})?.new_lines)
+        }
+        Role::Settlement => {
+            let read = settlement_file::read(&name, &file.bytes)?;
+            db.write("settlement.import", who, move |tx| settlement::import(tx, &name, &read))?;
+            Ok(0)
+        }
+        Role::Expected => {
+            let read = expectations::file::read(&file.bytes).map_err(within)?;
+            db.write("expectation.add", who, move |tx| expectations::add(tx, &read)).map_err(within)?;
+            Ok(0)
+        }
+        Role::Rates => {
+            let read = rates::read(&file.bytes).map_err(|p| within(rates::Refusal::Problems(p).into()))?;
+            let source = rates::source_for(Some(demo::RATES_SOURCE), &read)?;
+            let sha256 = hex(&sha256(&file.bytes));
+            db.write("rates.import", who, move |tx| rates::import(tx, &source, &read, &sha256)).map_err(within)?;
+            Ok(0)
+        }
+    }
 }
 
 /// The same ids for the same seed on an empty database; after a demo that was interrupted, others than those it used.
@@ -124,7 +153,7 @@ fn refuse_other_treasury(url: &Url, demo: &demo::Demo, seed: u64) -> Result<()> 
         if masters.is_empty() && !crate::ledger::accounts(conn)?.is_empty() {
             return Err(refused("accounts of another kind (a benchmark's?)".to_owned()));
         }
-        let Some(first) = demo.files.first() else { return Ok(()) };
+        let Some(first) = demo.files.iter().find(|f| f.role == Role::Bank) else { return Ok(()) };
         let known = crate::statements::file_by_content(conn, &crate::db::seal::sha256(&first.bytes))?.is_some();
         if !known && !crate::statements::files(conn, 1)?.is_empty() {
             return Err(refused(format!("the demo of another seed than {seed}, or statements of your own")));

@@ -163,7 +163,7 @@ struct Plan {
 }
 
 /// In the house's pool before the first line, so that there is something to transfer.
-const OPENING: i64 = 100_000_000_00;
+const OPENING: i64 = 10_000_000_000;
 
 impl Plan {
     fn declare(context: &Context, db: &Db, lines: u64, leaves: u64) -> Result<Plan> {
