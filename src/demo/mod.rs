@@ -9,6 +9,7 @@
 //! | `traffic.rs`, `traffic/dealings.rs` | what happens in a day, and what does not happen every day |
 //! | `bank.rs`, `packed.rs` | the day as a statement; statements in an archive |
 //! | `sheets.rs` | what others send as CSV: settlements, expected receipts, rates |
+//! | `decisions.rs` | whose money is what nobody could place, as people found out |
 //! | `names.rs`, `wording.rs`, `dice.rs` | who pays, in which words, and chance |
 
 use crate::time::Instant;
@@ -17,6 +18,7 @@ use std::io;
 use std::path::Path;
 
 mod bank;
+mod decisions;
 mod dice;
 mod names;
 mod packed;
@@ -35,6 +37,8 @@ pub struct Demo {
     pub treasury_toml: String,
     /// By the moment at which they come; last, what nobody has taken in yet.
     pub files: Vec<DemoFile>,
+    /// What people decided between them.
+    pub answers: Answers,
 }
 
 /// A file as somebody sends it.
@@ -67,6 +71,7 @@ pub enum Role {
     Rates,
 }
 
+pub use decisions::Answers;
 /// Whose rates the files of rates are.
 pub use treasury::RATES_SOURCE;
 
@@ -83,7 +88,7 @@ pub fn generate(seed: u64) -> Demo {
     files.extend(sheets::rates(&mut dice::Dice::new(seed, 101), first, last));
     // Stable: what comes at one moment keeps its order.
     files.sort_by_key(|file| (file.comes.is_none(), file.comes));
-    Demo { treasury_toml: treasury::toml(&masters), files }
+    Demo { treasury_toml: treasury::toml(&masters), files, answers: decisions::answers(&masters) }
 }
 
 impl Demo {

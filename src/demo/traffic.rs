@@ -4,6 +4,7 @@
 //! the treasury alone, by the virtual account number, the rules, or not at all. Some receipts have consequences on later
 //! days: they were pending, come back, or were booked twice by mistake.
 
+use super::decisions::{FIRST_UNKNOWN, TEXTS, UNKNOWN};
 use super::dice::Dice;
 use super::names::{self, PAYERS, Party};
 use super::rulebook;
@@ -452,10 +453,9 @@ impl<'m> Desk<'m> {
     /// What nobody can place: payers who are not known and say nothing useful, and numbers with a slip of the pen.
     fn unplaceable(&mut self, on: NaiveDate) {
         if self.dice.chance(35) {
-            let number = self.dice.below(PAYERS);
-            let mut detail = of_party(names::party(self.master.plan, number + 1_000));
-            let texts = ["Payment as agreed", "Thank you", "Q3 balance", "see e-mail of last week", "Transfer"];
-            detail.remittance = Some((*self.dice.pick(&texts)).to_owned());
+            let number = self.dice.below(UNKNOWN);
+            let mut detail = of_party(names::party(self.master.plan, FIRST_UNKNOWN + number));
+            detail.remittance = Some((*self.dice.pick(&TEXTS)).to_owned());
             let amount = self.receipt_amount();
             let entry = self.entry(Kind::Receipt, amount, on, detail);
             self.book(entry, None);

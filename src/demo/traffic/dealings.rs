@@ -24,7 +24,7 @@ impl Desk<'_> {
         self.payments += 1;
         let number = format!("INV26-{:06}", self.payments);
         let leaf = self.any_leaf();
-        let amount = self.euros(12_000, 60_000);
+        let amount = self.euros(10_000, 45_000);
         let customer = self.dice.below(names::PAYERS);
         let payer = || names::party(self.master.plan, customer);
         let of = &self.master.leaves[leaf];
