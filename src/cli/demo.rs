@@ -106,7 +106,8 @@ fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<
 fn place(db: &Db, who: &Arc<Who>, answers: &demo::Answers) -> Result<()> {
     let mut decided = Vec::new();
     for w in db.read(|conn| allocation::waiting(conn, None))? {
-        let (payer, text) = (w.counterparty.as_deref().unwrap_or_default(), w.remittance.as_deref().unwrap_or_default());
+        let (payer, text) =
+            (w.counterparty.as_deref().unwrap_or_default(), w.remittance.as_deref().unwrap_or_default());
         let leaf = answers.leaf(&w.master, payer, text, w.booked_on).map(str::to_owned);
         decided.extend(leaf.map(|leaf| (w.line, leaf)));
     }

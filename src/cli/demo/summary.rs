@@ -92,17 +92,13 @@ fn convert(converter: &Converter<'_>, minor: i64, from: &str) -> Result<Option<D
 }
 
 /// What waits in suspense, by what a person would do about it.
-fn of_waiting(
-    waiting: &[Waiting],
-    converter: &Converter<'_>,
-    is_lump: impl Fn(&Waiting) -> bool,
-) -> Result<Vec<Task>> {
+fn of_waiting(waiting: &[Waiting], converter: &Converter<'_>, is_lump: impl Fn(&Waiting) -> bool) -> Result<Vec<Task>> {
     let mut tasks = [
-        ("app stores' sums; their files are below", "tributary settlement import"),
-        ("another amount than the invoice", "tributary expect list --state expired"),
-        ("a virtual account that does not exist", "tributary route"),
-        ("payers who do not say what for", "tributary route suggest"),
-        ("openings that were nobody's", "tributary route"),
+        ("app stores' sums; their files are below", "settlement import"),
+        ("another amount than the invoice", "expect list --state expired"),
+        ("a virtual account that does not exist", "route"),
+        ("payers who do not say what for", "route suggest"),
+        ("openings that were nobody's", "route"),
     ]
     .map(|(what, look)| Task { what, count: 0, sum: NOTHING, look });
     for line in waiting {
@@ -141,25 +137,25 @@ fn others(conn: &mut Conn, report: &Report, converter: &Converter<'_>) -> Result
             what: "invoices that were not paid in time",
             count: missing,
             sum: Money(None),
-            look: "tributary expect list --state expired",
+            look: "expect list --state expired",
         },
         Task {
             what: "a statement that its bank sent again",
             count: restated,
             sum: Money(None),
-            look: "tributary statement breaks",
+            look: "statement breaks",
         },
         Task {
             what: "under way between own accounts",
             count: under_way.len(),
             sum: in_transit,
-            look: "tributary route transfers",
+            look: "route transfers",
         },
         Task {
             what: "leaves with money in no statement yet",
             count: held,
             sum: unconfirmed,
-            look: "tributary positions --by leaf",
+            look: "positions --by leaf",
         },
     ])
 }
@@ -177,7 +173,7 @@ impl Summary<'_> {
         say!("");
         self.print_masters();
         say!("");
-        let mut shown = table(&["for you to look at", ">count", &format!(">{IN}"), "with"]);
+        let mut shown = table(&["for you to look at", ">count", &format!(">{IN}"), "tributary ..."]);
         for t in &self.tasks {
             shown.add_row([t.what.to_owned(), t.count.to_string(), t.sum.text(into), t.look.to_owned()]);
         }
@@ -206,8 +202,7 @@ impl Summary<'_> {
         let days: BTreeSet<_> = self.report.masters.iter().filter_map(|m| m.bank_as_of).collect();
         let days = days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         say!("Each bank account against the bank's own statement of {days}");
-        let headings =
-            ["master", "", ">book", ">bank closing", ">difference", ">in transit", ">suspense", ">of book"];
+        let headings = ["master", "", ">book", ">bank closing", ">difference", ">in transit", ">suspense", ">of book"];
         let mut shown = table(&headings);
         for m in &self.report.masters {
             let figure = |amount: Option<_>| amount.map_or_else(|| "-".to_owned(), grouped);
