@@ -98,8 +98,12 @@ fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<
         bar.inc(1);
     }
     bar.finish_and_clear();
-    db.write("expectation.expire", &who, expectations::expire)?;
-    Ok((new_lines, db.read(head)? != before))
+    let changed = db.read(head)? != before;
+    // Where all was there already its reader may have gone on, at a later time: what is open then is not the demo's to end.
+    if changed {
+        db.write("expectation.expire", &who, expectations::expire)?;
+    }
+    Ok((new_lines, changed))
 }
 
 /// Places what some payers have been asked about, as `route` does. Once that is done nothing of it waits any more.

@@ -106,6 +106,12 @@ fn the_demo_is_the_same_on_both_databases_and_a_second_run_changes_nothing() {
         assert_believable(&serde_json::from_str(&positions).expect("JSON"));
         assert_everything_occurs(&db);
         exports.push((positions, journal, files_below(Path::new(files))));
+        // Its reader goes on, and a run after that leaves everything as it is.
+        tributary(&db, &["settlement", "import", &format!("{files}/settlements/apple-2026-W39.csv")]);
+        let placed = text(tributary(&db, &["journal", "export"]));
+        let third = text(tributary(&db, &["demo", "--no-serve", "--files", files]));
+        assert!(third.contains("Nothing changed") && !third.contains("apple-2026-W39.csv"), "{third}");
+        assert_eq!(placed, text(tributary(&db, &["journal", "export"])));
     }
     let [sqlite, postgres] = exports.as_slice() else { panic!("two databases") };
     assert!(sqlite.0 == postgres.0, "positions differ between the databases");
