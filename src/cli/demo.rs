@@ -1,23 +1,24 @@
 //! `tributary demo`: a treasury to look at, made of generated bank files that go the way of real ones.
 
-use super::table::{grouped, table};
-use super::{Context, positions, print_json};
+use super::{Context, print_json};
 use crate::actor::{Actor, Scope};
-use crate::allocation::{self, intake};
+use crate::allocation::{self, intake, settlement, settlement_file};
 use crate::app::{self, TreasuryFile};
 use crate::chart;
+use crate::db::seal::{hex, sha256};
 use crate::db::{Db, Options, Url, Who, head};
-use crate::demo;
+use crate::demo::{self, DemoFile, Role};
 use crate::error::{Error, Result};
+use crate::expectations;
 use crate::ids::Ids;
-use crate::money::Minor;
+use crate::rates;
 use crate::time::SetClock;
-use chrono::{NaiveTime, TimeDelta};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+mod summary;
 
 /// What the demo is made of.
 #[derive(Debug, clap::Args)]
@@ -44,29 +45,26 @@ pub fn run(context: &Context, args: &Demo) -> Result<()> {
     let clock = Arc::new(SetClock::at(demo.began_at()));
     let (new_lines, changed) = fill(context, &url, args.seed, &demo, &clock)?;
     let db = context.open_to_read()?;
-    let shown = db.read(|conn| {
-        Ok((crate::positions::positions(conn, &context.who.scope, None)?, allocation::waiting(conn, None)?))
-    })?;
-    let (report, waiting) = shown;
+    let summary = summary::read(&db, &demo)?;
+    let left: Vec<String> = summary.left().map(|name| folder.join(name).display().to_string()).collect();
     if context.json {
         return print_json(&json!({
             "database": url.to_string(), "files": folder.display().to_string(), "changed": changed, "new_lines": new_lines,
-            "positions": report, "waiting": waiting.len(),
+            "positions": summary.report, "waiting": summary.waiting.len(), "not_taken_in": left,
         }));
     }
-    positions::print(&report, demo.ended_on())?;
-    print_waiting(&waiting)?;
+    summary.print()?;
     say!("");
     if changed {
-        say!(
-            "{new_lines} bank lines of {} files went into {url}; the files are in {}.",
-            demo.files.len(),
-            folder.display()
-        );
+        let taken = demo.files.len() - demo.left().count();
+        say!("{new_lines} bank lines of {taken} files went into {url}; the files are in {}.", folder.display());
     } else {
         say!("Nothing changed: {url} has this demo already, and every file was recognised as taken in before.");
     }
-    say!("Next: tributary positions --by leaf; tributary route; tributary statement show; tributary check");
+    say!("Next: tributary route; tributary statement breaks; tributary positions --by leaf; tributary check");
+    for path in left {
+        say!("      tributary settlement import {path}");
+    }
     Ok(())
 }
 
@@ -86,19 +84,74 @@ fn fill(context: &Context, url: &Url, seed: u64, demo: &demo::Demo, clock: &Arc<
     let before = db.read(head)?;
     app::apply(&db, &who, file)?;
     intake::resume(&db, &who, &mut |_, _| {})?;
-    let bar = context.progress(u64::try_from(demo.files.len()).unwrap_or(0), "bank files");
+    let bar = context.progress(u64::try_from(demo.files.len()).unwrap_or(0), "files");
     let mut new_lines = 0;
-    for (file, second) in demo.files.iter().zip(0i64..) {
-        // The bank's file of a day comes on the next morning.
-        let morning = NaiveTime::from_hms_opt(6, 0, 0).unwrap_or_default();
-        clock.set((file.day + TimeDelta::days(1)).and_time(morning).and_utc() + TimeDelta::seconds(second));
-        let bytes = || Ok(Box::new(Cursor::new(file.bytes.clone())) as Box<dyn Read>);
-        let taken = intake::take_in(&db, &who, (&file.name, "demo"), &bytes, &mut |_, _| {})?;
-        new_lines += taken.new_lines;
+    let mut answers = Some(&demo.answers);
+    for file in &demo.files {
+        let Some(comes) = file.comes else { continue };
+        if let Some(answers) = answers.take_if(|answers| comes > answers.at) {
+            clock.set(answers.at);
+            place(&db, &who, answers)?;
+        }
+        clock.set(comes);
+        new_lines += take_in(&db, &who, file)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok((new_lines, db.read(head)? != before))
+    let changed = db.read(head)? != before;
+    // Where all was there already its reader may have gone on, at a later time: what is open then is not the demo's to end.
+    if changed {
+        db.write("expectation.expire", &who, expectations::expire)?;
+    }
+    Ok((new_lines, changed))
+}
+
+/// Places what some payers have been asked about, as `route` does. Once that is done nothing of it waits any more.
+fn place(db: &Db, who: &Arc<Who>, answers: &demo::Answers) -> Result<()> {
+    let mut decided = Vec::new();
+    for w in db.read(|conn| allocation::waiting(conn, None))? {
+        let (payer, text) =
+            (w.counterparty.as_deref().unwrap_or_default(), w.remittance.as_deref().unwrap_or_default());
+        let leaf = answers.leaf(&w.master, payer, text, w.booked_on).map(str::to_owned);
+        decided.extend(leaf.map(|leaf| (w.line, leaf)));
+    }
+    if decided.is_empty() {
+        return Ok(());
+    }
+    db.write("allocation.reroute", who, move |tx| {
+        let reroute = |(line, leaf): &(String, String)| allocation::reroute(tx, line, leaf, "the payer was asked");
+        decided.iter().map(reroute).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(())
+}
+
+/// Takes a file in as its command would; gives how many new lines of a bank it brought.
+fn take_in(db: &Db, who: &Arc<Who>, file: &DemoFile) -> Result<u64> {
+    let name = file.name.clone();
+    let within = |e: Error| e.within(&file.name);
+    match file.role {
+        Role::Bank => {
+            let bytes = || Ok(Box::new(Cursor::new(file.bytes.clone())) as Box<dyn Read>);
+            Ok(intake::take_in(db, who, (&name, "demo"), &bytes, &mut |_, _| {})?.new_lines)
+        }
+        Role::Settlement => {
+            let read = settlement_file::read(&name, &file.bytes)?;
+            db.write("settlement.import", who, move |tx| settlement::import(tx, &name, &read))?;
+            Ok(0)
+        }
+        Role::Expected => {
+            let read = expectations::file::read(&file.bytes).map_err(within)?;
+            db.write("expectation.add", who, move |tx| expectations::add(tx, &read)).map_err(within)?;
+            Ok(0)
+        }
+        Role::Rates => {
+            let read = rates::read(&file.bytes).map_err(|p| within(rates::Refusal::Problems(p).into()))?;
+            let source = rates::source_for(Some(demo::RATES_SOURCE), &read)?;
+            let sha256 = hex(&sha256(&file.bytes));
+            db.write("rates.import", who, move |tx| rates::import(tx, &source, &read, &sha256)).map_err(within)?;
+            Ok(0)
+        }
+    }
 }
 
 /// The same ids for the same seed on an empty database; after a demo that was interrupted, others than those it used.
@@ -126,39 +179,11 @@ fn refuse_other_treasury(url: &Url, demo: &demo::Demo, seed: u64) -> Result<()> 
         if masters.is_empty() && !crate::ledger::accounts(conn)?.is_empty() {
             return Err(refused("accounts of another kind (a benchmark's?)".to_owned()));
         }
-        let Some(first) = demo.files.first() else { return Ok(()) };
+        let Some(first) = demo.files.iter().find(|f| f.role == Role::Bank) else { return Ok(()) };
         let known = crate::statements::file_by_content(conn, &crate::db::seal::sha256(&first.bytes))?.is_some();
         if !known && !crate::statements::files(conn, 1)?.is_empty() {
             return Err(refused(format!("the demo of another seed than {seed}, or statements of your own")));
         }
         Ok(())
     })
-}
-
-/// What waits, by master and reason, the most money first: the lines themselves are in `tributary route`.
-fn print_waiting(waiting: &[allocation::Waiting]) -> Result<()> {
-    if waiting.is_empty() {
-        say!("Nothing waits in suspense.");
-        return Ok(());
-    }
-    let mut sums: BTreeMap<(&str, &str, String), (u64, i128)> = BTreeMap::new();
-    for line in waiting {
-        let sum = sums.entry((&line.master, &line.currency, reason(&line.why))).or_default();
-        *sum = (sum.0 + 1, sum.1 + i128::from(line.minor));
-    }
-    let mut shown = table(&["waits in suspense of", ">lines", ">amount", "currency", "~why"]);
-    for ((master, currency, why), (lines, minor)) in sums {
-        let money = currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
-        let amount = Minor::from_sum(minor).map(|m| grouped(m.to_text(money))).unwrap_or_default();
-        shown.add_row([master.to_owned(), lines.to_string(), amount, currency.to_owned(), why]);
-    }
-    say!("{shown}");
-    Ok(())
-}
-
-/// A reason without the details that differ from line to line, so that equal reasons come together.
-fn reason(why: &str) -> String {
-    let word = |w: &str| if w.chars().any(|c| c.is_ascii_digit()) { "...".to_owned() } else { w.to_owned() };
-    let general = why.split(':').next().unwrap_or(why);
-    general.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }

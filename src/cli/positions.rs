@@ -112,13 +112,6 @@ fn report(conn: &mut Conn, scope: &Scope, args: &Positions, asked: &rates::Asked
     }
 }
 
-/// The products' totals, and each master against its bank as seen on a day.
-pub fn print(report: &Report, today: NaiveDate) -> Result<()> {
-    print_totals("product", &report.totals()?, report, |t| &t.by_product)?;
-    print_masters(&report.masters, today);
-    Ok(())
-}
-
 /// The column of what is expected stands there once something is.
 fn headings<'a>(first: &[&'a str], expected: impl IntoIterator<Item = Option<Amount>>) -> (Vec<&'a str>, bool) {
     let some = expected.into_iter().flatten().any(|e| !e.minor.is_zero());

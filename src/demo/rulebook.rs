@@ -20,6 +20,11 @@ const SPLITS: [(&str, &str, &str, Split); 6] = [
     ("apple", "APPLE", "sg-sgd", &[("tiktok", "60"), ("capcut", "40")]),
 ];
 
+/// Whether a store's lumps on a master are split by rule; else they wait for the store's settlement file.
+pub(super) fn splits(payer: &str, master: &str) -> bool {
+    SPLITS.iter().any(|(_, name, of, _)| *of == master && payer.contains(name))
+}
+
 struct Rules {
     out: String,
 }
@@ -137,7 +142,7 @@ impl Rules {
     /// that a receipt that goes back leaves from where it came to.
     fn of_references(&mut self, master: &Master) {
         let code = master.plan.code;
-        for leaf in master.leaves.iter().filter(|leaf| !leaf.creators) {
+        for leaf in master.leaves.iter().filter(|leaf| leaf.is_operating()) {
             let reference = format!("{}-{}-*", leaf.product.to_ascii_uppercase(), leaf.market);
             let name = format!("{}-{}-{code}", leaf.product, leaf.market.to_ascii_lowercase());
             self.rule(&name, 400, &[("masters", code), ("reference", &reference)], &[(leaf.code.clone(), None)]);

@@ -4,8 +4,10 @@
 //! the treasury alone, by the virtual account number, the rules, or not at all. Some receipts have consequences on later
 //! days: they were pending, come back, or were booked twice by mistake.
 
+use super::decisions::{FIRST_UNKNOWN, TEXTS, UNKNOWN};
 use super::dice::Dice;
 use super::names::{self, PAYERS, Party};
+use super::rulebook;
 use super::treasury::{Leaf, Master, Style, weight};
 use super::wording::{Kind, booking_text, code, product_name};
 use crate::banking::write::Entry;
@@ -13,6 +15,8 @@ use crate::banking::{Detail, Direction, Status};
 use crate::chart::numbers::Scheme;
 use crate::money::Minor;
 use chrono::{Datelike, NaiveDate, Weekday};
+
+mod dealings;
 
 /// A business day and what the calendar makes of it.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +41,24 @@ struct Later {
     leaf: Option<usize>,
 }
 
+/// What an app store has paid in one sum, for the store's settlement file to explain.
+pub(super) struct Lump {
+    pub(super) store: &'static str,
+    pub(super) payer: Party,
+    pub(super) reference: String,
+    pub(super) amount: i64,
+    pub(super) on: NaiveDate,
+}
+
+/// A large invoice, which its product announces.
+pub(super) struct Invoice {
+    pub(super) number: String,
+    pub(super) leaf: usize,
+    pub(super) amount: i64,
+    pub(super) on: NaiveDate,
+    pub(super) payer: Party,
+}
+
 /// A master on its way through the days.
 pub(super) struct Desk<'m> {
     pub(super) master: &'m Master,
@@ -49,13 +71,15 @@ pub(super) struct Desk<'m> {
     references: u64,
     later: Vec<Later>,
     today: Vec<Entry>,
+    pub(super) lumps: Vec<Lump>,
+    pub(super) invoices: Vec<Invoice>,
 }
 
 impl<'m> Desk<'m> {
     pub(super) fn new(master: &'m Master, dice: Dice) -> Self {
         let of = |(index, leaf): (usize, &Leaf)| {
             let main = if leaf.market == master.plan.markets[0] { 2 } else { 1 };
-            let lots = if leaf.creators { 0 } else { weight(leaf.product) * main };
+            let lots = if leaf.is_operating() { weight(leaf.product) * main } else { 0 };
             std::iter::repeat_n(index, usize::try_from(lots).unwrap_or(0))
         };
         Desk {
@@ -68,6 +92,8 @@ impl<'m> Desk<'m> {
             references: 0,
             later: Vec::new(),
             today: Vec::new(),
+            lumps: Vec::new(),
+            invoices: Vec::new(),
         }
     }
 
@@ -80,6 +106,8 @@ impl<'m> Desk<'m> {
         }
         self.batch_of_receipts(day.on);
         self.stores(day.on);
+        self.invoices(day.on);
+        self.own_transfers(day.on);
         self.creators(day.on);
         self.shop(day.on);
         self.suppliers(day);
@@ -236,14 +264,19 @@ impl<'m> Desk<'m> {
             _ => "APPLE SERVICES PTE LTD",
         };
         let store = match on.weekday() {
-            Weekday::Thu => Some((apple, "APP STORE PROCEEDS", 1)),
-            Weekday::Tue if plan.code != "cn-cny" => Some(("GOOGLE PAYMENT CORP", "GOOGLE PLAY PAYOUT", 2)),
+            Weekday::Thu => Some(("apple", apple, "APP STORE PROCEEDS", 1)),
+            Weekday::Tue if plan.code != "cn-cny" => Some(("google", "GOOGLE PAYMENT CORP", "GOOGLE PLAY PAYOUT", 2)),
             _ => None,
         };
-        if let Some((name, what, number)) = store {
+        if let Some((store, name, what, number)) = store {
             let amount = self.euros(3_000, 7_000) * plan.receipts;
+            let reference = format!("STORE-{}", on.format("%G%V"));
+            if !rulebook::splits(name, plan.code) {
+                let payer = names::company(plan, name, number);
+                self.lumps.push(Lump { store, payer, reference: reference.clone(), amount, on });
+            }
             let mut detail = of_party(names::company(plan, name, number));
-            detail.end_to_end_id = Some(format!("STORE-{}", on.format("%G%V")));
+            detail.end_to_end_id = Some(reference);
             detail.remittance = Some(format!("{what} {} WEEK {}", plan.currency, on.format("%V")));
             let entry = self.entry(Kind::Receipt, amount, on, detail);
             self.book(entry, None);
@@ -257,7 +290,11 @@ impl<'m> Desk<'m> {
         let name = format!("CRP-{market}-{}", on.format("%m%d"));
         for nth in 1..=self.dice.between(1, 3) {
             let amount = self.euros(80, 2_400);
-            self.pay(leaf, amount, on, |desk| desk.creator(format!("{name}-{nth:02}"), market));
+            let reference = format!("{name}-{nth:02}");
+            self.pay(leaf, amount, on, |desk| desk.creator(reference.clone(), market));
+            if self.dice.chance(5) {
+                self.comes_back(&reference);
+            }
         }
         if !matches!(on.weekday(), Weekday::Mon | Weekday::Wed) {
             return;
@@ -416,10 +453,9 @@ impl<'m> Desk<'m> {
     /// What nobody can place: payers who are not known and say nothing useful, and numbers with a slip of the pen.
     fn unplaceable(&mut self, on: NaiveDate) {
         if self.dice.chance(35) {
-            let number = self.dice.below(PAYERS);
-            let mut detail = of_party(names::party(self.master.plan, number + 1_000));
-            let texts = ["Payment as agreed", "Thank you", "Q3 balance", "see e-mail of last week", "Transfer"];
-            detail.remittance = Some((*self.dice.pick(&texts)).to_owned());
+            let number = self.dice.below(UNKNOWN);
+            let mut detail = of_party(names::party(self.master.plan, FIRST_UNKNOWN + number));
+            detail.remittance = Some((*self.dice.pick(&TEXTS)).to_owned());
             let amount = self.receipt_amount();
             let entry = self.entry(Kind::Receipt, amount, on, detail);
             self.book(entry, None);

@@ -35,7 +35,7 @@ pub(super) struct Plan {
     pub(super) name: &'static str,
     pub(super) bank: &'static str,
     pub(super) bic: &'static str,
-    entity: &'static str,
+    pub(super) entity: &'static str,
     pub(super) currency: &'static str,
     pub(super) account: &'static str,
     time_zone: &'static str,
@@ -59,11 +59,18 @@ pub(super) struct Leaf {
     pub(super) code: String,
     pub(super) product: &'static str,
     pub(super) market: &'static str,
-    /// Out of which creators are paid; receipts come to the others.
-    pub(super) creators: bool,
+    /// Receipts come to the operating ones.
+    pub(super) purpose: &'static str,
     owner: Option<&'static str>,
     pub(super) number: String,
     pub(super) opening: i64,
+}
+
+impl Leaf {
+    /// Whether it is for the daily business of its product.
+    pub(super) fn is_operating(&self) -> bool {
+        self.purpose == "operating"
+    }
 }
 
 /// A master with its leaves and its opening.
@@ -88,19 +95,22 @@ impl Master {
     /// The operating leaf of a product in the master's main market.
     pub(super) fn main_leaf(&self, product: &str) -> Option<usize> {
         let main = self.plan.markets[0];
-        self.leaves.iter().position(|leaf| leaf.product == product && leaf.market == main && !leaf.creators)
+        self.leaves.iter().position(|leaf| leaf.product == product && leaf.market == main && leaf.is_operating())
     }
 
     /// The leaf out of which creators are paid.
     pub(super) fn creators_leaf(&self) -> Option<usize> {
-        self.leaves.iter().position(|leaf| leaf.creators)
+        self.leaves.iter().position(|leaf| leaf.purpose == "creators")
     }
 }
+
+/// Whose rates count.
+pub const RATES_SOURCE: &str = "house";
 
 /// Lines before are history; the bank's balance is that of the start of this day.
 pub(super) const CUT_OVER: &str = "2026-07-01";
 
-const ENTITIES: [(&str, &str, &str); 11] = [
+pub(super) const ENTITIES: [(&str, &str, &str); 11] = [
     ("cf-ie", "Confluence Europe Limited", "IE"),
     ("cf-de", "Confluence Deutschland GmbH", "DE"),
     ("cf-fr", "Confluence France SAS", "FR"),
@@ -397,31 +407,34 @@ fn master(plan: &'static Plan) -> Master {
     for (product, _, weight, places) in &PRODUCTS {
         let here: Vec<&'static str> = places.split(' ').filter(|m| plan.markets.contains(m)).collect();
         for market in &here {
-            master.add(product, market, false, *weight);
+            master.add(product, market, "operating", *weight);
         }
         if matches!(*product, "tiktok" | "douyin") && !here.is_empty() {
-            master.add(product, plan.markets[0], true, 0);
+            master.add(product, plan.markets[0], "creators", 0);
+            master.add(product, plan.markets[0], "returned", 0);
         }
     }
     master
 }
 
 impl Master {
-    fn add(&mut self, product: &'static str, market: &'static str, creators: bool, weight: u64) {
+    fn add(&mut self, product: &'static str, market: &'static str, purpose: &'static str, weight: u64) {
         let plan = self.plan;
-        let purpose = if creators { "creators" } else { "operating" };
         // The chart hands out serials in the order of the tables.
         let serial = u64::try_from(self.leaves.len()).unwrap_or(0) + 1;
         let number = numbers::generate(plan.scheme, plan.prefix, serial).expect("the demo's ranges have room");
         let main = if market == plan.markets[0] { 3 } else { 1 };
         let euros = i64::try_from(weight * 21_000 * main + serial * 137).unwrap_or(0);
-        let opening =
-            if creators { 2_600_000 * plan.euro } else { euros * plan.euro + i64::from(serial % 7 == 3) * 41 };
+        let opening = match purpose {
+            "creators" => 2_600_000 * plan.euro,
+            "returned" => 0,
+            _ => euros * plan.euro + i64::from(serial % 7 == 3) * 41,
+        };
         self.leaves.push(Leaf {
             code: format!("{}/{product}/{}/{purpose}", plan.code, market.to_ascii_lowercase()),
             product,
             market,
-            creators,
+            purpose,
             owner: (product == "pico" && plan.code != "cn-cny").then_some("cf-pico"),
             number,
             opening,
@@ -432,6 +445,8 @@ impl Master {
 /// The treasury file.
 pub(super) fn toml(masters: &[Master]) -> String {
     let mut out = String::from("# The treasury of the demo: invented banks, entities and accounts.\n");
+    write!(out, "\nreporting_currency = \"EUR\"\n\n[rates]\nsource = \"{RATES_SOURCE}\"\n")
+        .expect("a String takes all");
     let told = write_tables(&mut out, masters);
     told.expect("a String takes all");
     out.push_str(&rulebook::toml(masters));
@@ -462,8 +477,10 @@ fn write_tables(out: &mut String, masters: &[Master]) -> std::fmt::Result {
                 "\n[[sub_account]]\nmaster = \"{}\"\nproduct = \"{product}\"\nmarket = \"{market}\"\n",
                 plan.code
             )?;
-            if leaf.creators {
-                out.push_str("purpose = \"creators\"\nname = \"Float for creator payouts\"\n");
+            match leaf.purpose {
+                "creators" => out.push_str("purpose = \"creators\"\nname = \"Float for creator payouts\"\n"),
+                "returned" => out.push_str("purpose = \"returned\"\nname = \"Payouts that came back\"\n"),
+                _ => {}
             }
             if let Some(owner) = leaf.owner {
                 writeln!(out, "owner = \"{owner}\"")?;
@@ -485,7 +502,7 @@ fn write_master(out: &mut String, master: &Master) -> std::fmt::Result {
     for (house, amount) in [("pool", master.pool), ("fees", master.fees)] {
         writeln!(out, "    {{ leaf = \"{}/house/{house}\", amount = \"{}\" }},", plan.code, text(amount))?;
     }
-    for leaf in &master.leaves {
+    for leaf in master.leaves.iter().filter(|leaf| leaf.opening != 0) {
         writeln!(out, "    {{ leaf = \"{}\", amount = \"{}\" }},", leaf.code, text(leaf.opening))?;
     }
     out.push_str("]\n");

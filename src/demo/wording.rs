@@ -13,12 +13,14 @@ pub(super) enum Kind {
     Interest,
     /// A receipt that goes back.
     Returned,
+    /// A payment of ours that comes back.
+    CameBack,
 }
 
 impl Kind {
     pub(super) fn direction(self) -> Direction {
         match self {
-            Kind::Receipt | Kind::Interest => Direction::Credit,
+            Kind::Receipt | Kind::Interest | Kind::CameBack => Direction::Credit,
             Kind::Paid | Kind::Salaries | Kind::Fee | Kind::Returned => Direction::Debit,
         }
     }
@@ -34,6 +36,7 @@ pub(super) fn code(style: Style, kind: Kind) -> &'static str {
             Kind::Fee => "ACMT/MCOP/CHRG",
             Kind::Interest => "ACMT/MCOP/INTR",
             Kind::Returned => "PMNT/RCDT/RRTN",
+            Kind::CameBack => "PMNT/ICDT/RRTN",
         },
         (Style::German, kind) => match kind {
             Kind::Receipt => "NTRF/166",
@@ -42,12 +45,13 @@ pub(super) fn code(style: Style, kind: Kind) -> &'static str {
             Kind::Fee => "NCHG/808",
             Kind::Interest => "NINT/814",
             Kind::Returned => "NRTI/109",
+            Kind::CameBack => "NRTI/159",
         },
         (Style::Slash, kind) => match kind {
             Kind::Receipt | Kind::Paid | Kind::Salaries => "NTRF",
             Kind::Fee => "NCHG",
             Kind::Interest => "NINT",
-            Kind::Returned => "NRTI",
+            Kind::Returned | Kind::CameBack => "NRTI",
         },
     }
 }
@@ -61,6 +65,7 @@ pub(super) fn booking_text(style: Style, kind: Kind) -> Option<&'static str> {
         Kind::Fee => ("ENTGELT", "BANK CHARGES"),
         Kind::Interest => ("ZINSEN", "CREDIT INTEREST"),
         Kind::Returned => ("RUECKGABE", "RETURNED PAYMENT"),
+        Kind::CameBack => ("RUECKUEBERWEISUNG", "PAYMENT NOT EXECUTED"),
     };
     match style {
         Style::German => Some(german),
