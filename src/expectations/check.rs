@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::ledger::check::Violation;
 use std::collections::{HashMap, HashSet};
 
-/// Who may take from a leaf again what met its expectation: a person, and the bank, which takes back its line.
-const MAY_CHANGE: [&str; 2] = ["person", "withdrawn"];
+/// Who may take from a leaf again what met its expectation: a person, also by the back-test of a rule that had placed it
+/// there, and the bank, which takes back its line.
+const MAY_CHANGE: [&str; 4] = ["person", "rule", "none", "withdrawn"];
 
 /// Proves all expectations, page by page.
 pub fn check(db: &Db) -> Result<Vec<Violation>> {

@@ -189,13 +189,20 @@ pub(super) fn companions(incoming: &Path, beside: &[(names::Companion, OsString)
         to.push(end);
         let from = incoming.join(name);
         let moved = fs::rename(&from, &to).or_else(|e| match e.kind() {
-            io::ErrorKind::CrossesDevices => fs::copy(&from, &to).and_then(|_| fs::remove_file(&from)),
+            io::ErrorKind::CrossesDevices => copied(&from, Path::new(&to)),
             _ => Err(e),
         });
         if let Err(e) = moved.as_ref().map_err(|e| e.to_string()).copied() {
             tracing::warn!(file = %names::shown(name), %e, "what belongs to a file could not be moved with it");
         }
     }
+}
+
+/// Over file systems. What came under its name since, a link or a pipe, is not followed.
+fn copied(from: &Path, to: &Path) -> io::Result<()> {
+    let mut file = look::open(from, &Fingerprint::at(from)?)?;
+    io::copy(&mut file, &mut OpenOptions::new().write(true).create_new(true).open(to)?)?;
+    fs::remove_file(from)
 }
 
 /// What was found, without what belongs to files that were moved: a crash between the two left it behind, and there it would

@@ -35,7 +35,7 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
         // Before the cut-over lies history, which nobody promised to tell of.
         let is_after = first.first_day.unwrap_or(next_closed_on) >= master.cut_over_on;
         if is_after && opening != master.opening && !is_reached(first, 0, &statements) {
-            let (code, missing) = (master.code.clone(), opening - master.opening);
+            let (code, missing) = (master.code.clone(), opening.saturating_sub(master.opening));
             gaps.push(Gap { master: code, closed_on: master.cut_over_on, next_closed_on, missing, numbers: None });
         }
     }
@@ -58,7 +58,7 @@ pub fn gaps(conn: &mut Conn, master: &MasterRow) -> Result<Vec<Gap>> {
             continue;
         }
         if !touches || !(opening == master.opening || is_reached(b, place + 1, &statements)) {
-            let (master, missing) = (master.code.clone(), opening - closing);
+            let (master, missing) = (master.code.clone(), opening.saturating_sub(closing));
             gaps.push(Gap { master, closed_on, next_closed_on, missing, numbers: None });
         }
     }

@@ -144,6 +144,9 @@ pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<Statem
     Ok(rows)
 }
 
+/// Half of what an amount can be, so that the difference of two balances is an amount.
+const LARGEST_BALANCE: u64 = i64::MAX.unsigned_abs() / 2;
+
 fn judge(conn: &mut Conn, masters: &Masters, surveyed: &Surveyed) -> Result<Verdict> {
     let head = &surveyed.head;
     let mut problems: Vec<Remark> = surveyed.problems.iter().map(Remark::from).collect();
@@ -172,6 +175,14 @@ fn judge(conn: &mut Conn, masters: &Masters, surveyed: &Surveyed) -> Result<Verd
     };
     if head.currency.is_none_or(|c| c.code() != master.currency) {
         refuse(format!("the statement is in {:?}, but {} is kept in {}", head.currency, master.code, master.currency));
+        return Ok(verdict("refused", Some(master), None, problems));
+    }
+    let balances = [head.opening, surveyed.foot.closing];
+    if let Some(balance) = balances.into_iter().flatten().find(|b| b.amount.0.unsigned_abs() > LARGEST_BALANCE) {
+        let amount = balance.amount.to_text(balance.currency);
+        refuse(format!(
+            "it has a balance of {amount}, which no account can hold; ask the bank for a statement that is right"
+        ));
         return Ok(verdict("refused", Some(master), None, problems));
     }
     if head.copy {
@@ -242,7 +253,7 @@ pub fn supersede(tx: &mut Tx<'_>, earlier: &str, by: &StatementRow) -> Result<Ve
     store::set_statement_state(tx, earlier, "superseded")?;
     let after = serde_json::json!({ "state": "superseded", "by": by.id });
     tx.event("statement.superseded", earlier, None, Some(after.to_string()));
-    store::lines_only_of(tx.conn(), earlier)
+    store::lines_only_of(tx.conn(), earlier, &by.id)
 }
 
 fn balance_pair(balance: Option<Balance>) -> Option<(i64, bool)> {
@@ -291,6 +302,8 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
         let links = store::links_near(conn, master, first, last)?;
         let mine = links.iter().find(|l| l.id == statement.id).cloned().unwrap_or_default();
         let mut chain: Vec<&str> = identity::chain(&mine, &links);
+        // What it takes the place of tells of the same lines, however its balances look.
+        chain.retain(|id| Some(*id) != statement.same_as.as_deref());
         chain.push(&statement.id);
         let mut stored = store::lines_not_of(conn, master, (first, last), &chain)?;
         store::add_notified(conn, master, near, &chain, &mut stored)?;
@@ -301,7 +314,8 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
             // A person takes its word for what is booked, also where that was taken back before; and it tells of the lines of
             // the statement whose place it takes only where it says the same.
             stored.retain(|s| !s.exact);
-            let restated: HashSet<String> = store::lines_only_of(conn, earlier)?.into_iter().map(|l| l.id).collect();
+            let restated: HashSet<String> =
+                store::lines_only_of(conn, earlier, &statement.id)?.into_iter().map(|l| l.id).collect();
             stored.iter_mut().filter(|s| restated.contains(&s.id)).for_each(|s| s.exact = true);
         }
         return Ok(Overlap { stored, line_count });
@@ -312,7 +326,10 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
     let page_of_mine = |o: &StatementRow| {
         o.message_id.is_some() && o.message_id == statement.message_id && o.statement_id == statement.statement_id
     };
-    let mut told: Vec<&str> = others.iter().filter(|o| adds || page_of_mine(o)).map(|o| o.id.as_str()).collect();
+    // But for the one whose place it takes.
+    let is_other = |o: &&StatementRow| Some(o.id.as_str()) != statement.same_as.as_deref();
+    let told = others.iter().filter(|o| adds || page_of_mine(o)).filter(is_other);
+    let mut told: Vec<&str> = told.map(|o| o.id.as_str()).collect();
     told.push(&statement.id);
     let mut stored = store::lines_not_of(conn, master, near, &told)?;
     stored.iter_mut().for_each(|s| s.loose = true);

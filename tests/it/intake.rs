@@ -138,6 +138,48 @@ fn overlapping_windows_tell_of_each_line_once() {
     });
 }
 
+#[test]
+fn a_balance_that_no_account_can_hold_is_refused() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        treasury(&db, 0..1);
+        for cents in [i64::MIN + 1, i64::MAX, i64::MAX / 2 + 1] {
+            let mut told = statement(0, "X", 1, (1, 1), &[]);
+            for balance in [&mut told.0.opening, &mut told.0.closing] {
+                balance.as_mut().expect("a balance").amount.0 = cents;
+            }
+            let taken = take_in(&db, "absurd", &camt(&format!("M{cents}"), &[told])).expect("taken in");
+            assert_eq!(states(&taken), ["refused"]);
+        }
+        assert_eq!(db.read(statements::all_gaps).expect("gaps"), []);
+        db.read(|conn| positions(conn, &Scope::everything(), None)).expect("positions");
+        assert_clean(&db);
+    });
+}
+
+#[test]
+fn a_day_that_is_sent_again_with_other_balances_tells_of_the_same_lines() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        treasury(&db, 0..1);
+        let booked = vec![line(day(1), 25_000, "ORDER 1"), line(day(1), 4_000, "ORDER 2")];
+        let first = statement(0, "X", 1, (1, 1), &booked);
+        let mut again = first.clone();
+        for balance in [&mut again.0.opening, &mut again.0.closing] {
+            balance.as_mut().expect("a balance").amount.0 += 500;
+        }
+        take_in(&db, "first", &unnumbered(&camt("A", &[first]))).expect("taken in");
+        let taken = take_in(&db, "again", &unnumbered(&camt("B", &[again]))).expect("taken in");
+        assert_eq!(states(&taken), ["restated"]);
+        let why = "they corrected the day before";
+        let row = intake::accept_waiting(&db, &alice(), &taken.statements[0].id, why, &mut |_, _| {});
+        assert_eq!(row.expect("accepted").state, "posted");
+        let posted = "SELECT count(*) AS value FROM lines WHERE posting = 'posted'";
+        assert_eq!((given::number(&test.url, posted), stored_lines(&test.url).len()), (2, 2));
+        assert_clean(&db);
+    });
+}
+
 /// The bank numbers nothing.
 fn unnumbered(camt: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(camt.to_vec()).expect("UTF-8");

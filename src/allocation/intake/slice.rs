@@ -69,7 +69,14 @@ impl Slice {
         let mut again: Vec<(&NewLine, String)> = Vec::with_capacity(self.again.len());
         for (line, was) in &self.again {
             match was {
-                Known::Same(id) => again.push((line, id.clone())),
+                Known::Same(id) => {
+                    let stored = known.get(id).ok_or_else(|| gone(id))?;
+                    // Taken back between the pairing and this commit: paired anew, it posts.
+                    if self.row.proves() && stored.posting == "withdrawn" && stored.facet == "notified" {
+                        return Err(Error::Conflict(format!("line {id} was withdrawn meanwhile")));
+                    }
+                    again.push((line, id.clone()));
+                }
                 Known::Changed(id) => {
                     let stored = known.get(id).ok_or_else(|| gone(id))?;
                     withdraw(tx, stored, "the statement has it with another amount")?;
@@ -94,7 +101,7 @@ impl Slice {
         // What was announced was looked up for new lines only.
         placer.announced = announced::Announced::default();
         for (line, id) in again.iter().filter(|(line, _)| line.details.len() > 1) {
-            add_details(tx, placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
+            add_details(tx, master, placer, line, known.get(id).ok_or_else(|| gone(id))?)?;
         }
         self.meet(tx, master, &stored, &again)
     }
@@ -264,7 +271,7 @@ fn pending_row(id: String, master: &str, line: &NewLine) -> PendingRow {
 }
 
 /// A message brings the payments inside a batch that was told without them: what waited as a whole is placed one by one.
-fn add_details(tx: &mut Tx<'_>, placer: &mut Placer, told: &NewLine, stored: &LineRow) -> Result<()> {
+fn add_details(tx: &mut Tx<'_>, master: &str, placer: &mut Placer, told: &NewLine, stored: &LineRow) -> Result<()> {
     if stored.detail_count > 1 || stored.amount != told.amount {
         return Ok(());
     }
@@ -272,12 +279,18 @@ fn add_details(tx: &mut Tx<'_>, placer: &mut Placer, told: &NewLine, stored: &Li
     let routes = store::routes_of(tx.conn(), &stored.id)?;
     let waits = matches!(store::in_force(&routes).as_slice(), [RouteRow { suspense: true, .. }]);
     let placements = placer.place(told);
-    if !waits || stored.posting != "posted" || placements.iter().all(|p| p.decision.suspense) {
+    if !waits || stored.posting != "posted" || placements.iter().all(|p| p.decision.suspense || p.amount == 0) {
         return Ok(());
     }
     let how = "by the payments that another message brought";
     let moved = Move { line: stored, detail: None, how, no_change: "suspense" };
-    move_line(tx, &moved, |_, _| placements).map(|_| ())
+    let sides = placer.sides(master, &stored.id, told, &placements);
+    match move_line(tx, &moved, |_, _| placements) {
+        Ok(_) => transfers::take_in(tx, &sides),
+        // What is placed sums to what waits on: nothing moves.
+        Err(no) if no.code() == "same_leaf" => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// What the bank has done, as an entry: the master on one side, the shares on the other.

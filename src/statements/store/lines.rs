@@ -485,15 +485,16 @@ pub fn lines_by_id(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Line
     Ok(found)
 }
 
-/// The lines that this statement told of and no other taken-in statement of a day does, oldest first.
-pub(in crate::statements) fn lines_only_of(conn: &mut Conn, statement: &str) -> Result<Vec<LineRow>> {
+/// The lines that this message told of and neither a taken-in statement of a day nor its successor does, oldest first.
+pub(in crate::statements) fn lines_only_of(conn: &mut Conn, statement: &str, successor: &str) -> Result<Vec<LineRow>> {
     let sql = "SELECT t.line AS line FROM (SELECT id AS line FROM lines WHERE statement = $1 \
                UNION SELECT line FROM line_facets WHERE statement = $1) t WHERE NOT EXISTS ( \
                SELECT 1 FROM lines l JOIN statements s ON s.id = l.statement WHERE l.id = t.line AND s.id <> $1 \
-               AND s.role = 'statement' AND s.state IN ('posting', 'posted')) AND NOT EXISTS ( \
+               AND (s.id = $2 OR s.role = 'statement') AND s.state IN ('posting', 'posted')) AND NOT EXISTS ( \
                SELECT 1 FROM line_facets f JOIN statements s ON s.id = f.statement WHERE f.line = t.line AND s.id <> $1 \
-               AND s.role = 'statement' AND s.state IN ('posting', 'posted')) ORDER BY t.line";
-    let ids: Vec<LineId> = sql_query(sql).bind::<Text, _>(statement).load(conn).map_err(broken)?;
+               AND (s.id = $2 OR s.role = 'statement') AND s.state IN ('posting', 'posted')) ORDER BY t.line";
+    let ids: Vec<LineId> =
+        sql_query(sql).bind::<Text, _>(statement).bind::<Text, _>(successor).load(conn).map_err(broken)?;
     let ids: Vec<&str> = ids.iter().map(|l| l.line.as_str()).collect();
     let mut rows: Vec<LineRow> = lines_by_id(conn, &ids)?.into_values().collect();
     rows.sort_by(|a, b| (a.booked_on, &a.id).cmp(&(b.booked_on, &b.id)));
