@@ -52,10 +52,7 @@ fn unwritable(folder: &Path, e: &io::Error) -> String {
 /// Whether files can be made in a folder and taken out of it. The system's word on rights is not enough: disks are full,
 /// and mounted for reading only.
 pub(super) fn prove_writable(folder: &Path) -> Result<(), String> {
-    // Of this look alone: others may be at it too.
-    static LOOKS: AtomicU32 = AtomicU32::new(0);
-    let look = LOOKS.fetch_add(1, Ordering::Relaxed);
-    let probe = folder.join(format!(".tributary-{}-{look}", std::process::id()));
+    let probe = folder.join(own_name());
     let made = File::create(&probe).and_then(|mut f| f.write_all(b"-").and_then(|()| f.sync_all()));
     let removed = fs::remove_file(&probe);
     made.and(removed).map_err(|e| unwritable(folder, &e))
@@ -247,10 +244,16 @@ pub(super) fn is_stuck(target: &Path) -> bool {
     is_there(&report_of(target)) && !is_there(target)
 }
 
+/// A hidden name that no other watcher uses at the same time.
+fn own_name() -> String {
+    static NAMES: AtomicU32 = AtomicU32::new(0);
+    format!(".tributary-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Writes a report, whole or not at all.
 pub(super) fn write_report(target: &Path, text: &str) -> Result<PathBuf, String> {
     let path = report_of(target);
-    let hidden = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
+    let hidden = path.with_file_name(own_name());
     let written = File::create(&hidden).and_then(|mut f| {
         f.write_all(text.as_bytes())?;
         f.sync_all()?;
