@@ -344,7 +344,6 @@ pub(super) fn opening_left(conn: &mut Conn, master: &str, suspense: i64) -> Resu
     Ok((amounts.iter().sum(), i64::try_from(numbers.len()).unwrap_or(i64::MAX)))
 }
 
-/// The condition that no newer route replaces route `r`.
 /// Kinds of events that change nothing about who gets a line; after any other, what decides is read anew.
 const DAILY: [&str; 8] =
     ["ledger.%", "line.%", "statement.%", "pending.%", "route.%", "transfer.%", "expectation.%", "command.refused"];
@@ -359,6 +358,7 @@ pub(super) fn decides_otherwise(conn: &mut Conn, after: i64) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// The condition that no newer route replaces route `r`.
 const IN_FORCE: &str = "NOT EXISTS (SELECT 1 FROM routes n WHERE n.line = r.line AND n.seq > r.seq \
      AND (n.detail IS NULL OR r.detail IS NULL OR n.detail = r.detail))";
 

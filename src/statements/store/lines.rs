@@ -530,7 +530,7 @@ fn next_ordinals(conn: &mut Conn, master: &str, new: &[(&NewLine, Placed)]) -> R
 /// A line by its id.
 pub fn line(conn: &mut Conn, id: &str) -> Result<LineRow> {
     let found = lines::table.find(id).select(LineRow::as_select()).first(conn).optional().map_err(broken)?;
-    found.ok_or_else(|| Error::NotFound(format!("there is no line {id}; `tributary route` lists those that wait")))
+    found.ok_or_else(|| Error::NotFound(format!("there is no line {id}; `tributary route` lists those that wait, `tributary statement show ID` those of a statement")))
 }
 
 /// The lines that a statement was the first to tell of, in order.
