@@ -26,7 +26,7 @@ mod kept;
 mod reading;
 mod slice;
 
-use kept::KeptPlacer;
+use kept::Kept;
 use reading::{Ahead, Told, reading, told_lines};
 use slice::Slice;
 
@@ -122,7 +122,7 @@ pub fn take_in_from(
     open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<TakenIn> {
-    let Arrival { name, channel, profiles } = *arrival;
+    let (begin, Arrival { name, channel, profiles }) = (Instant::now(), *arrival);
     let broken = |e: std::io::Error| Error::Broken(format!("cannot read {name}: {e}"));
     let (sha256, size) = crate::db::seal::sha256_of(open().map_err(broken)?).map_err(broken)?;
     if proved.is_some_and(|p| *p.sha256 != sha256) {
@@ -141,12 +141,15 @@ pub fn take_in_from(
             (statements::store_file(db, who, &new, open().map_err(broken)?)?, true)
         }
     };
+    tracing::debug!(name, millis = begin.elapsed().as_millis(), "stored");
     // What was refused may fit now, and what was given up is taken up again.
     let unfinished = |s: &StatementRow| s.state == "refused" || s.state == "posting";
     let again = fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(unfinished);
     let owner = worker();
     let job = if again { accept(db, who, &file, profiles, &owner)? } else { lease(db, who, &file.id, &owner)? };
+    tracing::debug!(name, millis = begin.elapsed().as_millis(), "proved");
     let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
+    tracing::debug!(name, millis = begin.elapsed().as_millis(), new_lines, known_lines, "posted");
     db.read(|conn| {
         let file = statements::file(conn, &file.id)?;
         let statements = statements::statements_of_file(conn, &file.id)?;
@@ -309,7 +312,7 @@ fn post(
         job,
         cursor: at,
         slice: FIRST_SLICE,
-        kept: KeptPlacer::default(),
+        kept: Kept::default(),
         done: 0,
         new: 0,
         known: 0,
@@ -345,7 +348,7 @@ struct Run<'a> {
     cursor: String,
     /// How many lines the next slice takes.
     slice: usize,
-    kept: KeptPlacer,
+    kept: Kept,
     done: u64,
     new: u64,
     known: u64,

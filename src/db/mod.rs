@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub mod bulk;
+mod checkpoint;
 mod conn;
 pub mod jobs;
 pub mod schema;
@@ -66,6 +67,8 @@ pub struct Db {
 struct Writing {
     queue: Arc<writer::Queue>,
     thread: Option<JoinHandle<()>>,
+    /// On SQLite: what brings commits from the log into the database file.
+    checkpoints: Option<JoinHandle<()>>,
     /// Held for as long as this process may write; `None` on PostgreSQL, whose lock is per transaction.
     _lock: Option<std::fs::File>,
 }
@@ -75,6 +78,10 @@ impl Drop for Writing {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A writer that panicked has already answered its callers with that.
+            let _ = thread.join();
+        }
+        // It ends when the writer is gone, and holds the database open until then.
+        if let Some(thread) = self.checkpoints.take() {
             let _ = thread.join();
         }
     }
@@ -95,19 +102,21 @@ impl Db {
         }
         migrate(&mut conn)?;
         let queue = Arc::new(writer::Queue::new(options.queue_items));
+        let unstarted = |e: std::io::Error| Error::Broken(format!("cannot start the writer's threads: {e}"));
+        let (nudge, checkpoints) = checkpoint::start(url).map_err(unstarted)?.unzip();
         let writer = writer::Writer {
             url: url.clone(),
             conn: Some(conn),
             clock: Arc::clone(&options.clock),
             ids: options.ids,
             faults: options.faults,
+            checkpoints: nudge,
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn({
             let queue = Arc::clone(&queue);
             move || writer.serve(&queue)
         });
-        let thread = thread.map_err(|e| Error::Broken(format!("cannot start the writer's thread: {e}")))?;
-        let writing = Writing { queue, thread: Some(thread), _lock: lock };
+        let writing = Writing { queue, thread: Some(thread.map_err(unstarted)?), checkpoints, _lock: lock };
         Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock })
     }
 

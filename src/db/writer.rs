@@ -13,6 +13,7 @@
 //! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
 //! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
+use super::checkpoint::Nudge;
 use super::conn::{Conn, Url, broken};
 use super::seal::Hash;
 use super::tx::{Tx, Who, seal_is_there};
@@ -375,6 +376,8 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
     pub(super) faults: Option<Faults>,
+    /// Told of each commit.
+    pub(super) checkpoints: Option<Nudge>,
 }
 
 /// Why a group is not known to be committed.
@@ -405,6 +408,9 @@ impl Writer {
         let _abandon = Abandon(queue);
         while let Some(group) = queue.take() {
             self.settle(group);
+            if let Some(checkpoints) = &self.checkpoints {
+                checkpoints.commit();
+            }
         }
     }
 

@@ -267,21 +267,25 @@ pub(super) fn update_terms(tx: &mut Tx<'_>, account: i64, terms: &Terms) -> Resu
 /// Which causes of these items have made entries already.
 ///
 /// Causes are mostly ids in order of time, so one seek per kind of cause tells that all are new; only those that are not
-/// beyond the newest one are looked up.
+/// beyond the newest one are looked up. One id may have caused many entries; only those that are asked for are read whole.
 pub(super) fn known_causes(conn: &mut Conn, items: &[Item<'_>]) -> Result<HashMap<Cause, Known>> {
-    let mut by_kind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for item in items {
-        by_kind.entry(&item.entry.cause.kind).or_default().push(&item.entry.cause.id);
+    let mut by_kind: BTreeMap<&str, BTreeSet<(&str, i64)>> = BTreeMap::new();
+    for Cause { kind, id, seq } in items.iter().map(|item| &item.entry.cause) {
+        by_kind.entry(kind).or_default().insert((id, *seq));
     }
     let mut known = HashMap::new();
-    for (kind, ids) in by_kind {
+    for (kind, causes) in by_kind {
         let of_kind = entries::table.filter(entries::cause_type.eq(kind));
         let newest: Option<String> = of_kind.select(max(entries::cause_id)).first(conn).map_err(broken)?;
         let Some(newest) = newest else { continue };
-        let ids: Vec<&str> = ids.into_iter().filter(|id| *id <= newest.as_str()).collect();
-        for ids in ids.chunks(KEYS) {
-            let of_kind = entries::table.filter(entries::cause_type.eq(kind)).filter(entries::cause_id.eq_any(ids));
-            let numbers: Vec<i64> = of_kind.select(entries::number).load(conn).map_err(broken)?;
+        let causes: Vec<(&str, i64)> = causes.into_iter().filter(|(id, _)| *id <= newest.as_str()).collect();
+        for some in causes.chunks(KEYS) {
+            let made = made_by(conn, kind, some)?;
+            let asked = made.into_iter().filter(|(_, id, seq)| some.binary_search(&(id.as_str(), *seq)).is_ok());
+            let numbers: Vec<i64> = asked.map(|(number, ..)| number).collect();
+            if numbers.is_empty() {
+                continue;
+            }
             for view in views(conn, &numbers)? {
                 let (number, content) = (view.number, view.into_content());
                 known.insert(content.cause.clone(), Known { number, content });
@@ -289,6 +293,29 @@ pub(super) fn known_causes(conn: &mut Conn, items: &[Item<'_>]) -> Result<HashMa
         }
     }
     Ok(known)
+}
+
+/// The entries of these causes, given in order, and perhaps of others with the same ids: number, id and place.
+///
+/// Ids times places would be looked up pair by pair, so the shorter of the two lists is gone through.
+fn made_by(conn: &mut Conn, kind: &str, causes: &[(&str, i64)]) -> Result<Vec<(i64, String, i64)>> {
+    let ids: BTreeSet<&str> = causes.iter().map(|(id, _)| *id).collect();
+    let seqs: BTreeSet<i64> = causes.iter().map(|(_, seq)| *seq).collect();
+    let of_kind = entries::table.filter(entries::cause_type.eq(kind));
+    let columns = (entries::number, entries::cause_id, entries::cause_seq);
+    let mut made = Vec::new();
+    if seqs.len() <= ids.len() {
+        for seq in seqs {
+            let some = of_kind.filter(entries::cause_id.eq_any(&ids)).filter(entries::cause_seq.eq(seq));
+            made.extend(some.select(columns).load::<(i64, String, i64)>(conn).map_err(broken)?);
+        }
+    } else {
+        for id in ids {
+            let some = of_kind.filter(entries::cause_id.eq(id)).filter(entries::cause_seq.eq_any(&seqs));
+            made.extend(some.select(columns).load::<(i64, String, i64)>(conn).map_err(broken)?);
+        }
+    }
+    Ok(made)
 }
 
 /// The part of the journal that these items touch.

@@ -1,35 +1,55 @@
-//! What decides on the lines of a master, kept from one commit of an import to the next: reading a thousand leaves and all
-//! rules again for every few hundred lines would cost more than deciding. It is asked under the writer's lock whether
-//! anything but the daily business was recorded since; if so, all is read anew.
+//! What an import keeps from one of its commits to the next.
+//!
+//! - What decides on the lines of a master: reading a thousand leaves and all rules again for every few hundred lines would
+//!   cost more than deciding. It is asked under the writer's lock whether anything but the daily business was recorded since; if
+//!   so, all is read anew.
+//! - Which lines it has stored itself ([`Ordinals`]).
 
 use crate::allocation::place::Placer;
 use crate::allocation::{announced, returns, store};
 use crate::db::Tx;
 use crate::error::Result;
+use crate::statements::Ordinals;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A placer of one master, and the last event that it knows of.
+/// Shared by the commits of one import, which come one after the other.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeptPlacer(Arc<Mutex<Option<(String, i64, Placer)>>>);
+pub(super) struct Kept(Arc<Mutex<Memory>>);
 
-impl KeptPlacer {
-    /// Lends what decides now. What the lines of one commit have looked up is not kept: that commit may be undone.
+#[derive(Debug, Default)]
+struct Memory {
+    placer: Option<Known>,
+    ordinals: Ordinals,
+}
+
+/// What decides on the lines of one master.
+#[derive(Debug)]
+struct Known {
+    master: String,
+    /// The last event that it knows of.
+    event: i64,
+    placer: Placer,
+}
+
+impl Kept {
+    /// Lends what decides now. What the lines of one commit have looked up is not kept: that commit may be undone. What it
+    /// has stored is: to look for lines that are not there costs a look.
     pub(super) fn with<A>(
         &self,
         tx: &mut Tx<'_>,
         master: &str,
-        use_it: impl FnOnce(&mut Tx<'_>, &mut Placer) -> Result<A>,
+        use_it: impl FnOnce(&mut Tx<'_>, &mut Placer, &mut Ordinals) -> Result<A>,
     ) -> Result<A> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = tx.last_event();
-        let mut placer = match kept.take() {
-            Some((of, then, placer)) if of == master && !store::decides_otherwise(tx.conn(), then)? => placer,
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = tx.last_event();
+        let mut placer = match memory.placer.take() {
+            Some(k) if k.master == master && !store::decides_otherwise(tx.conn(), k.event)? => k.placer,
             _ => crate::allocation::placer(tx.conn(), master)?,
         };
-        let answer = use_it(tx, &mut placer);
+        let answer = use_it(tx, &mut placer, &mut memory.ordinals);
         placer.announced = announced::Announced::default();
         placer.originals = returns::Originals::default();
-        *kept = Some((master.to_owned(), now, placer));
+        memory.placer = Some(Known { master: master.to_owned(), event, placer });
         answer
     }
 }

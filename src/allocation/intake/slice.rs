@@ -1,6 +1,6 @@
 //! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
 
-use super::kept::KeptPlacer;
+use super::kept::Kept;
 use crate::allocation::moves::{Move, move_line, withdraw};
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, HoldKind, NewEntry, NewPosting};
 use crate::statements::identity::{Known, NEAR};
 use crate::statements::pending::{Sought, meeting};
-use crate::statements::{self, LineRow, NewLine, Notified, PendingRow, Placed, StatementRow};
+use crate::statements::{self, LineRow, NewLine, Notified, Ordinals, PendingRow, Placed, StatementRow};
 use std::collections::HashMap;
 
 /// Lines of one message that are posted in one commit.
@@ -51,14 +51,14 @@ impl Slice {
         (self.new.len() + changed, self.again.len() - changed)
     }
 
-    pub(super) fn post(&self, tx: &mut Tx<'_>, kept: &KeptPlacer) -> Result<()> {
+    pub(super) fn post(&self, tx: &mut Tx<'_>, kept: &Kept) -> Result<()> {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
-        kept.with(tx, master, |tx, placer| self.post_by(tx, master, placer))
+        kept.with(tx, master, |tx, placer, ordinals| self.post_by(tx, master, placer, ordinals))
     }
 
-    fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer) -> Result<()> {
+    fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer, ordinals: &mut Ordinals) -> Result<()> {
         placer.announced = announced::load(tx.conn(), master, &self.new)?;
         look_up(tx.conn(), master, placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
@@ -90,7 +90,7 @@ impl Slice {
             // whether it was kept when its answer is lost.
             statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
         }
-        statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again)?;
+        statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again, ordinals)?;
         store::insert_routes(tx, &routes)?;
         // What decided may now move on what was just stored.
         announced::keep(tx, &placer.announced, &routes)?;

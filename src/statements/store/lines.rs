@@ -1,5 +1,6 @@
 //! Lines: each once, with the messages that told of it and the payments inside it.
 
+use super::ordinals::Ordinals;
 use crate::banking::{Detail, Direction};
 use crate::db::bulk::{self, Bulk, Cells, Day};
 use crate::db::schema::{line_days, line_details as details_table, line_facets, lines, masters};
@@ -7,7 +8,6 @@ use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::statements::identity::{Identity, Keys, Stored};
 use chrono::NaiveDate;
-use diesel::dsl::max;
 use diesel::prelude::{
     ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
@@ -376,6 +376,7 @@ pub fn insert_lines(
     kind: &'static str,
     new: &[(&NewLine, Placed)],
     again: &[(&NewLine, String)],
+    ordinals: &mut Ordinals,
 ) -> Result<()> {
     let grown = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let counted = masters::table.filter(masters::id.eq(master)).filter(masters::line_count.eq(expected_lines));
@@ -384,7 +385,7 @@ pub fn insert_lines(
     if counted != 1 {
         return Err(Error::Conflict("another import stored lines of this account meanwhile".to_owned()));
     }
-    let mut ordinals = next_ordinals(tx.conn(), master, new)?;
+    let mut ordinals = ordinals.next(tx.conn(), master, new)?;
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
     for date in new.iter().flat_map(|(l, _)| [l.booked_on, l.valued_on]) {
         days.entry(date).or_insert_with(|| Day::from(date));
@@ -505,26 +506,6 @@ pub(in crate::statements) fn lines_only_of(conn: &mut Conn, statement: &str, suc
 struct LineId {
     #[diesel(sql_type = Text)]
     line: String,
-}
-
-fn next_ordinals(conn: &mut Conn, master: &str, new: &[(&NewLine, Placed)]) -> Result<HashMap<Identity, i64>> {
-    let mut found = HashMap::new();
-    // Lines of days beyond the newest one stored cannot have equals: the common case of a daily statement.
-    let newest: Option<NaiveDate> =
-        lines::table.filter(lines::master.eq(master)).select(max(lines::booked_on)).first(conn).map_err(broken)?;
-    let Some(newest) = newest else { return Ok(found) };
-    let identities: HashSet<Identity> =
-        new.iter().filter(|(l, _)| l.booked_on <= newest).map(|(l, _)| l.identity).collect();
-    let identities: Vec<Vec<u8>> = identities.into_iter().map(|i| i.to_vec()).collect();
-    for some in identities.chunks(KEYS) {
-        let equals = lines::table.filter(lines::master.eq(master)).filter(lines::identity.eq_any(some));
-        let rows: Vec<(Vec<u8>, i64)> = equals.select((lines::identity, lines::ordinal)).load(conn).map_err(broken)?;
-        for (identity, ordinal) in rows {
-            let next = found.entry(identity.as_slice().try_into().unwrap_or_default()).or_insert(0);
-            *next = (ordinal + 1).max(*next);
-        }
-    }
-    Ok(found)
 }
 
 /// A line by its id.
