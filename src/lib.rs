@@ -4,6 +4,7 @@ pub mod access;
 pub mod actor;
 pub mod allocation;
 pub mod app;
+pub mod backup;
 pub mod banking;
 pub mod calendars;
 pub mod chart;

@@ -21,6 +21,7 @@ macro_rules! say {
 }
 
 mod accounts;
+mod backup;
 mod bench;
 mod bench_access;
 mod calendar;
@@ -111,6 +112,10 @@ enum Command {
     Roles(roles::Roles),
     /// Prove that every stored number follows from what it was made of
     Check,
+    /// The whole treasury as one file, made beside a working server and proved
+    Backup(backup::Backup),
+    /// Make a database, SQLite or PostgreSQL, from such a file
+    Restore(backup::Restore),
     /// Measure on the given database
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -202,6 +207,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
         Command::Check => check::run(context),
+        Command::Backup(args) => backup::back_up(context, args),
+        Command::Restore(args) => backup::restore(context, args),
         Command::Bench(bench) => bench::run(context, bench),
     }
 }

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 pub mod bulk;
 mod checkpoint;
 mod conn;
+pub mod copy;
 pub mod jobs;
 pub mod schema;
 pub mod seal;
