@@ -94,7 +94,7 @@ pub fn restore(file: &Path, to: &Url, who: &Arc<Who>, progress: copy::Progress<'
             let part = Part::beside(path)?;
             copy::from_file(file, &Url::Lite(part.0.clone()), progress)?;
             let head = prove(&part.0)?;
-                    part.becomes(path)?;
+            part.becomes(path)?;
             head
         }
         Url::Pg(_) => {

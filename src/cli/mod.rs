@@ -28,6 +28,7 @@ mod calendar;
 mod chart;
 mod check;
 mod demo;
+mod doctor;
 mod expect;
 mod folder;
 mod folder_watch;
@@ -112,6 +113,8 @@ enum Command {
     Roles(roles::Roles),
     /// Prove that every stored number follows from what it was made of
     Check,
+    /// Look at configuration, database, work and access, and say what mends what is not well
+    Doctor,
     /// The whole treasury as one file, made beside a working server and proved
     Backup(backup::Backup),
     /// Make a database, SQLite or PostgreSQL, from such a file
@@ -207,6 +210,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
         Command::Check => check::run(context),
+        Command::Doctor => doctor::run(context),
         Command::Backup(args) => backup::back_up(context, args),
         Command::Restore(args) => backup::restore(context, args),
         Command::Bench(bench) => bench::run(context, bench),

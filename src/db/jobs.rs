@@ -15,10 +15,11 @@ use super::conn::{Conn, broken};
 use super::schema::jobs;
 use super::tx::Tx;
 use crate::error::{Error, Result};
-use crate::time::stored;
+use crate::time::{Instant, stored};
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable,
+    SelectableHelper,
 };
 use diesel::{RunQueryDsl, insert_into, update};
 
@@ -170,6 +171,15 @@ pub fn is_open(conn: &mut Conn, kind: &str, subject: &str) -> Result<bool> {
         jobs::table.filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject)).filter(jobs::state.eq("ready"));
     let found: Option<String> = open.select(jobs::id).first(conn).optional().map_err(broken)?;
     Ok(found.is_some())
+}
+
+/// Jobs of any kind that have failed, or were accepted before an instant and have had nobody who works on them since.
+pub fn not_done(conn: &mut Conn, before: Instant) -> Result<Vec<Job>> {
+    let before = stored(before);
+    let idle = jobs::lease_until.is_null().or(jobs::lease_until.lt(before));
+    let waits = jobs::state.eq("ready").and(jobs::created_at.lt(before)).and(idle);
+    let all = jobs::table.filter(jobs::state.eq("failed").or(waits)).order((jobs::created_at, jobs::id));
+    all.select(Job::as_select()).load(conn).map_err(broken)
 }
 
 /// The jobs of a kind that are not over, oldest first.

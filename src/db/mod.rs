@@ -16,6 +16,7 @@ pub mod bulk;
 mod checkpoint;
 mod conn;
 pub mod copy;
+pub mod health;
 pub mod jobs;
 pub mod schema;
 pub mod seal;

@@ -10,6 +10,7 @@ mod crash;
 mod damaged;
 mod databases;
 mod demo;
+mod doctor;
 mod fixtures;
 mod folders;
 mod formats;

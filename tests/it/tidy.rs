@@ -27,7 +27,7 @@ const LAYERS: [&[&str]; 15] = [
     &["allocation"],
     &["funding", "payments", "sweeps", "reconciliation", "positions", "folders"],
     &["http", "web"],
-    &["simulator", "demo", "cli", "app", "backup", "main", "lib"],
+    &["simulator", "demo", "cli", "app", "backup", "doctor", "main", "lib"],
 ];
 
 /// Plumbing knows who asks and no feature. Only surfaces and the last row stand on it.
