@@ -19,6 +19,8 @@ pub mod announced;
 pub mod backtest;
 pub mod changes;
 pub mod check;
+mod follow;
+mod freed;
 pub mod holds;
 pub mod intake;
 mod moves;

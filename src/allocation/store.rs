@@ -26,8 +26,8 @@ mod proof;
 pub(super) mod settlements;
 
 pub(super) use history::{
-    StoredLine, all_open_sides, by_people, forget_sides, insert_sides, match_sides, open_sides, originals, posted_page,
-    stored_lines,
+    StoredLine, all_open_sides, by_people, forget_sides, insert_sides, match_sides, open_sides, originals, posted_of,
+    posted_page, stored_lines,
 };
 pub(super) use proof::unsound;
 

@@ -134,6 +134,22 @@ pub(in crate::allocation) fn posted_page(
     with_all(conn, rows)
 }
 
+/// A page of the posted lines that a statement was the first to tell of, in order: batches, and lines of an amount within
+/// these bounds. `after` is the place of the last of the page before.
+pub(in crate::allocation) fn posted_of(
+    conn: &mut Conn,
+    statement: &str,
+    (least, most): (i64, i64),
+    after: i64,
+) -> Result<Vec<StoredLine>> {
+    let fits = lines::amount.between(least, most).or(lines::detail_count.gt(1));
+    let page = lines::table.filter(lines::statement.eq(statement)).filter(lines::place.gt(after)).filter(fits);
+    let page = page.filter(lines::posting.eq("posted")).order(lines::place);
+    let page = page.limit(i64::try_from(KEYS).unwrap_or(i64::MAX));
+    let rows = page.select(LineRow::as_select()).load(conn).map_err(broken)?;
+    with_all(conn, rows)
+}
+
 fn with_all(conn: &mut Conn, rows: Vec<LineRow>) -> Result<Vec<StoredLine>> {
     let ids: Vec<&str> = rows.iter().map(|r| r.id.as_str()).collect();
     let all = routes::table.filter(routes::line.eq_any(&ids)).order((routes::line, routes::seq));
