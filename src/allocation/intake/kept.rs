@@ -3,7 +3,7 @@
 //! anything but the daily business was recorded since; if so, all is read anew.
 
 use crate::allocation::place::Placer;
-use crate::allocation::{announced, returns, store};
+use crate::allocation::{announced, returns, reversals, store};
 use crate::db::Tx;
 use crate::error::Result;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +29,7 @@ impl KeptPlacer {
         let answer = use_it(tx, &mut placer);
         placer.announced = announced::Announced::default();
         placer.originals = returns::Originals::default();
+        placer.inflows = reversals::Inflows::default();
         *kept = Some((master.to_owned(), now, placer));
         answer
     }

@@ -166,6 +166,7 @@ impl Slice {
                     placements = placer.follow(line, decided, placements)?;
                 }
                 placer.remember(&id, line, &placements);
+                placer.remember_inflows(&id, line, &placements);
                 sides.extend(placer.sides(master, &id, line, &placements));
                 entries.push(entry(placer, &id, line, &placements, unconfirmed));
                 decisions.push((id.clone(), placements));
