@@ -223,11 +223,11 @@ impl Placer {
 }
 
 /// Reads what may decide about some new lines of a master.
-pub(super) fn load(conn: &mut Conn, master: &str, lines: &[NewLine]) -> Result<Announced> {
+pub(super) fn load(conn: &mut Conn, master: &str, lines: &[&NewLine]) -> Result<Announced> {
     let days = lines.iter().map(|l| l.booked_on);
     let (Some(first), Some(last)) = (days.clone().min(), days.max()) else { return Ok(Announced::default()) };
     let told_of_all = || {
-        let credits = lines.iter().filter(|l| l.amount > 0 || !l.details.is_empty());
+        let credits = lines.iter().copied().filter(|l| l.amount > 0 || !l.details.is_empty());
         let payments = credits.flat_map(|line| {
             let whole = line.details.is_empty().then_some(None);
             whole

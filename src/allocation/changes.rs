@@ -23,7 +23,14 @@ impl RulesFile {
         let unreadable = |e: toml::de::Error| Refusal::BadRules {
             problems: format!("the file is no TOML with [[rule]] tables: {}", e.to_string().trim_end()),
         };
-        toml::from_str(text).map_err(|e| unreadable(e).into())
+        let file: RulesFile = toml::from_str(text).map_err(unreadable)?;
+        if file.rule.is_empty() && file.retire.is_empty() {
+            let problems = "the file has neither a [[rule]] table nor codes to retire = [\"code\"], so there is nothing to try or \
+                 to put in force"
+                .to_owned();
+            return Err(Refusal::BadRules { problems }.into());
+        }
+        Ok(file)
     }
 }
 
@@ -131,4 +138,19 @@ pub fn apply(tx: &mut Tx<'_>, file: &RulesFile) -> Result<Vec<Version>> {
     let planned = plan(tx.conn(), file)?;
     put_in_force(tx, &planned)?;
     Ok(planned.versions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RulesFile;
+
+    #[test]
+    fn a_file_that_changes_no_rule_is_refused() {
+        for empty in ["", "\n# nothing yet\n", "rule = []", "retire = []"] {
+            let no = RulesFile::parse(empty).unwrap_err();
+            assert_eq!(no.code(), "bad_rules", "{empty:?}");
+            assert!(no.to_string().contains("nothing to try"), "{no}");
+        }
+        assert!(RulesFile::parse("retire = [\"shop\"]").is_ok());
+    }
 }

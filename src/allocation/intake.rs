@@ -12,14 +12,13 @@ use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::statements::identity::{Incoming, Known};
-use crate::statements::survey::{self, Survey};
 use crate::statements::{self, FileRow, NewLine, Refusal, Remark, StatementRow};
 use crate::time::Clock as _;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 mod kept;
@@ -28,7 +27,7 @@ mod slice;
 
 use kept::Kept;
 use reading::{Ahead, Told, reading, told_lines};
-use slice::Slice;
+use slice::{Slice, Standing};
 
 /// The kind of job that posts the lines of a file.
 const JOB: &str = "statement.post";
@@ -205,13 +204,8 @@ fn worker() -> Owner {
 
 /// Surveys what is stored and accepts or refuses it. Gives the job of posting it, if there is something to post.
 fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, profiles: &Profiles, owner: &Owner) -> Result<Option<Job>> {
-    let failed = |e: std::io::Error| Error::Broken(format!("cannot read the stored {}: {e}", file.name));
-    let (digest, _) = crate::db::seal::sha256_of(statements::stored_bytes(db, &file.id)).map_err(failed)?;
-    if crate::db::seal::hex(&digest) != file.sha256 {
-        let what = format!("{} changed while it was read; import it again when it is complete", file.name);
-        return Err(Error::Conflict(what));
-    }
-    let survey: Arc<Survey> = Arc::new(survey::survey(statements::stored_bytes(db, &file.id), profiles));
+    let proven = Arc::new(statements::prove(db, file, profiles)?);
+    let survey = &proven.survey;
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {
         let remarks: Vec<Remark> = survey.problems.iter().map(Remark::from).collect();
@@ -220,11 +214,7 @@ fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, profiles: &Profiles, owner: &
     });
     let owner = owner.clone();
     let job = db.write("statement.accept", who, move |tx| {
-        statements::set_survey(tx, &id, &survey)?;
-        if survey.refused() {
-            return Ok(None);
-        }
-        let rows = statements::accept(tx, &id, &survey)?;
+        let rows = statements::accept(tx, &proven)?;
         let Some(first) = rows.iter().find(|r| r.state == "posting") else { return Ok(None) };
         jobs::add(tx, JOB, &id, &to_json(&Cursor { statement: first.place, line: 0 })?)?;
         jobs::lease(tx, JOB, &id, &owner)?.map_or_else(|| Err(elsewhere()), |job| Ok(Some(job)))
@@ -367,7 +357,7 @@ impl Run<'_> {
         let overlap = self.db.read(|conn| statements::overlap(conn, row))?;
         let told = ahead.lines_of(row.place);
         if overlap.stored.is_empty() {
-            return self.slices(row, next, overlap.line_count, HashMap::new(), told, progress);
+            return self.slices(row, next, Standing::of(&overlap), HashMap::new(), told, progress);
         }
         // Only a statement about days that are known needs all of its lines at once.
         if row.line_count <= KEPT_LINES {
@@ -375,7 +365,7 @@ impl Run<'_> {
             let booked = told.iter().filter(|t| t.booked);
             let incoming: Vec<Incoming> = booked.map(|t| statements::incoming(&t.line, t.position)).collect();
             let known = statements::known_places(&overlap, &incoming);
-            return self.slices(row, next, overlap.line_count, known, told.into_iter().map(Ok), progress);
+            return self.slices(row, next, Standing::of(&overlap), known, told.into_iter().map(Ok), progress);
         }
         // And of each only what it is paired by.
         let mut incoming: Vec<Incoming> = Vec::new();
@@ -386,7 +376,7 @@ impl Run<'_> {
             }
         }
         let known = statements::known_places(&overlap, &incoming);
-        self.slices(row, next, overlap.line_count, known, told, progress)
+        self.slices(row, next, Standing::of(&overlap), known, told, progress)
     }
 
     /// Posts the lines of a statement as they come, slice by slice.
@@ -394,7 +384,7 @@ impl Run<'_> {
         &mut self,
         row: &StatementRow,
         next: Option<i64>,
-        mut line_count: i64,
+        mut standing: Standing,
         mut known: HashMap<u64, Known>,
         lines: impl Iterator<Item = Result<Told>>,
         progress: &mut dyn FnMut(u64, u64),
@@ -402,7 +392,7 @@ impl Run<'_> {
         let mut lines = lines.peekable();
         let before = self.new;
         loop {
-            let mut slice = Slice::new(row.clone(), line_count);
+            let mut slice = Slice::new(row.clone(), standing);
             let mut after = Cursor { statement: row.place, line: u64::MAX };
             for told in lines.by_ref().take(self.slice) {
                 let Told { position, booked, line } = told?;
@@ -419,8 +409,8 @@ impl Run<'_> {
             }
             let (new, again) = slice.counts();
             let ended = last.then_some(self.new - before + new as u64);
-            self.commit(slice, after, ended, last && next.is_none())?;
-            line_count += i64::try_from(new).unwrap_or(0);
+            standing.revision = self.commit(slice, after, ended, last && next.is_none())?;
+            standing.lines += i64::try_from(new).unwrap_or(0);
             self.new += new as u64;
             self.known += again as u64;
             self.done += (new + again) as u64;
@@ -431,13 +421,16 @@ impl Run<'_> {
         }
     }
 
-    /// `ended`: how many lines of the statement were new, when this slice is its last.
-    fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<()> {
+    /// `ended`: how many lines of the statement were new, when this slice is its last. Gives the revision that the lines of the
+    /// master have then.
+    fn commit(&mut self, slice: Slice, after: Cursor, ended: Option<u64>, ends_file: bool) -> Result<i64> {
         let count = slice.len();
         let (job, owner, after) = (self.job.clone(), self.owner.clone(), to_json(&after)?);
         let from = std::mem::replace(&mut self.cursor, after.clone());
         let (kept, worked) = (self.kept.clone(), Arc::new(AtomicU64::new(0)));
         let micros = Arc::clone(&worked);
+        let revision = Arc::new(AtomicI64::new(0));
+        let now_at = Arc::clone(&revision);
         self.db.write_slice("statement.post", self.who, move |tx| {
             let begin = Instant::now();
             // First of all: whoever finds the cursor elsewhere is not the one to post these lines.
@@ -447,9 +440,12 @@ impl Run<'_> {
                 jobs::advance(tx, &job, &owner, &from, &after)?
             }
             slice.post(tx, &kept)?;
-            let ended = ended.map_or(Ok(()), |new| slice::finish(tx, &slice.row, i64::try_from(new).unwrap_or(0)));
+            if let Some(new) = ended {
+                slice::finish(tx, &slice.row, i64::try_from(new).unwrap_or(0), &kept)?;
+            }
+            now_at.store(slice.revision(tx)?, Ordering::Relaxed);
             micros.store(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-            ended
+            Ok(())
         })?;
         // Towards slices of the right length, without jumping after one odd measurement.
         if count == self.slice {
@@ -460,7 +456,7 @@ impl Run<'_> {
                 .clamp(self.slice / 2, self.slice * 2)
                 .clamp(FIRST_SLICE, MOST_LINES);
         }
-        Ok(())
+        Ok(revision.load(Ordering::Relaxed))
     }
 }
 

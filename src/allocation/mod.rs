@@ -13,18 +13,22 @@ use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::ledger::{self, AccountId, Basis, Cause, NewEntry, NewPosting, Posted};
 use crate::statements;
+use chrono::NaiveDate;
 use std::fmt;
 
 pub mod announced;
 pub mod backtest;
 pub mod changes;
 pub mod check;
+mod follow;
+mod freed;
 pub mod holds;
 pub mod intake;
 mod moves;
 pub mod place;
 pub mod recall;
 pub mod returns;
+pub mod reversals;
 pub mod rules;
 pub mod settlement;
 mod settlement_check;
@@ -222,21 +226,31 @@ fn line_and_payment(text: &str) -> Result<(&str, Option<i64>)> {
     }
 }
 
-/// Looks up what deciding on these lines needs of earlier ones: the payments that come back with them.
+/// Looks up what deciding on these lines needs of earlier ones: the payments that come back with them, and the inflows that
+/// the bank takes back.
 fn look_up<'a>(
     conn: &mut Conn,
     master: &str,
     placer: &mut place::Placer,
     lines: impl Iterator<Item = &'a NewLine>,
 ) -> Result<()> {
-    let mut ids: Vec<&str> = lines.flat_map(returns::sought).collect();
+    let (mut ids, mut amounts, mut days): (Vec<&str>, Vec<i64>, Vec<NaiveDate>) = Default::default();
+    for line in lines {
+        ids.extend(returns::sought(line));
+        let sought = reversals::sought(line);
+        if !sought.is_empty() {
+            days.push(line.booked_on);
+        }
+        amounts.extend(sought);
+    }
     ids.sort_unstable();
     ids.dedup();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    for (id, original) in store::originals(conn, master, &ids)? {
+    for (id, original) in if ids.is_empty() { Vec::new() } else { store::originals(conn, master, &ids)? } {
         placer.originals.add(&id, original);
+    }
+    if let Some(first) = days.into_iter().min() {
+        let (all, taken_back) = store::inflows(conn, master, first, &amounts)?;
+        placer.inflows = reversals::Inflows::of(all, taken_back);
     }
     Ok(())
 }

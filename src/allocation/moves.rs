@@ -3,6 +3,7 @@
 //!
 //! What is unconfirmed is held wherever it goes, so a move takes its holds along.
 
+use super::freed::{self, Freed};
 use super::store::{self, NewRoute, RouteRow};
 use super::{Refusal, holds, place, transfers};
 use crate::db::Tx;
@@ -145,17 +146,18 @@ pub fn withdraw_notified(tx: &mut Tx<'_>, line: &str, reason: &str) -> Result<()
         return Err(Refusal::InStatement { line: line.id, posting: line.posting }.into());
     }
     let why = format!("{} withdrew it: {}", tx.actor(), reason.trim());
-    withdraw_line(tx, &line, "by a person, as no statement has it", &why)
+    withdraw_line(tx, &line, "by a person, as no statement has it", &why)?.look_again(tx)
 }
 
 /// Takes back what a line posted, because the bank has taken the line back: a linked entry with the line's own dates. Whose
 /// share it was is not asked again: a fact may leave a leaf below its floor.
-pub(super) fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<()> {
+/// Gives what rested on it and waits again.
+pub(super) fn withdraw(tx: &mut Tx<'_>, line: &LineRow, why: &str) -> Result<Freed> {
     withdraw_line(tx, line, why, why)
 }
 
 /// `why` is sealed and names nobody; `sentence` stands in the route.
-fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> Result<()> {
+fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> Result<Freed> {
     let routes = store::routes_of(tx.conn(), &line.id)?;
     if let Some(newest) = routes.last().filter(|_| line.posting == "posted") {
         let [account, suspense, in_transit] = store::accounts_of(tx.conn(), &line.master)?;
@@ -195,8 +197,9 @@ fn withdraw_line(tx: &mut Tx<'_>, line: &LineRow, why: &str, sentence: &str) -> 
         store::insert_routes(tx, &NewRoute::of(&line.id, newest.seq + 1, posted.number, gone).collect::<Vec<_>>())?;
     }
     transfers::forget(tx, &line.id)?;
+    let freed = freed::free(tx, line)?;
     statements::withdraw(tx, &line.id)?;
     let after = serde_json::json!({ "posting": "withdrawn", "why": why });
     tx.event("line.withdrawn", &line.id, None, Some(after.to_string()));
-    Ok(())
+    Ok(freed)
 }

@@ -2,6 +2,7 @@
 
 use super::announced::Announced;
 use super::returns::Originals;
+use super::reversals::Inflows;
 use super::rules::{Facts, Match, RuleSet};
 use super::transfers::OwnMaster;
 use crate::banking::{Detail, Direction};
@@ -131,6 +132,8 @@ pub struct Placer {
     pub own_masters: HashMap<String, OwnMaster>,
     /// What went out under the end-to-end ids that come back; see [`Placer::remember`].
     pub originals: Originals,
+    /// What came in and may be taken back; see [`super::reversals`].
+    pub inflows: Inflows,
 }
 
 /// One payment to decide on: a line, or one of the payments inside a batch.
@@ -291,10 +294,16 @@ impl Placer {
 
     /// The evidence in its order; `announced` weighs what was announced against what the virtual account number says.
     fn weigh(&self, payment: &Payment<'_>, announced: impl FnOnce(Option<Decision>) -> Option<Decision>) -> Decision {
+        let reversal = self.by_reversal(payment);
+        if let Some(Ok(decision)) = reversal {
+            return decision;
+        }
+        let unsure = || reversal.and_then(Result::err).map(|why| self.wait(payment.amount, why));
         self.by_return(payment)
             .or_else(|| announced(self.by_virtual_number(payment)))
             .or_else(|| self.by_own_transfer(payment))
             .or_else(|| self.by_rule(payment))
+            .or_else(unsure)
             .unwrap_or_else(|| self.wait(payment.amount, self.unknown_number(payment) + &self.almost(payment)))
     }
 

@@ -7,6 +7,7 @@
 //! | waiting | its line comes | carried_out | [`carry_out_at_once`] |
 //! | waiting | a person names the line | carried_out | [`apply`] |
 //! | waiting | a person gives it up | cancelled | [`cancel`] |
+//! | carried_out | the bank takes its line back | waiting | [`free`] |
 //!
 //! A settlement is known by the platform's own name for it: the same content again changes nothing, other content is a
 //! conflict. It is carried out at most once, on exactly its amount: Dr suspense, Cr each leaf its net, with the bank's value
@@ -289,6 +290,43 @@ fn carry_out(
     Ok(posted)
 }
 
+/// The bank has taken a line back: what shared it out waits for its lump again. Gives their names.
+pub(super) fn free(tx: &mut Tx<'_>, line: &str) -> Result<Vec<String>> {
+    let mut freed = Vec::new();
+    for row in rows::carried_out_on(tx.conn(), line)? {
+        let reason = format!("line {line}, which it had shared out, was taken back");
+        change(tx, &row, "settlement.freed", &rows::Fate { state: "waiting", at: None, reason: Some(&reason) })?;
+        freed.push(row.code);
+    }
+    Ok(freed)
+}
+
+/// The lump of a settlement.
+pub(super) fn total(conn: &mut Conn, code: &str) -> Result<i64> {
+    rows::need(conn, code).map(|row| row.total)
+}
+
+/// Carries out what was freed and still waits, if another line that waits is its lump without a doubt. What the world
+/// refuses must not stop the bank's file, as in [`carry_out_at_once`].
+pub(super) fn look_again(tx: &mut Tx<'_>, freed: &[String]) -> Result<()> {
+    for code in freed {
+        let row = rows::need(tx.conn(), code)?;
+        if row.state != "waiting" {
+            continue;
+        }
+        let id = row.id.clone();
+        match find_its_line(tx, row) {
+            Ok(_) => {}
+            Err(no @ Error::Refused { .. }) => {
+                let after = serde_json::json!({ "code": no.code() });
+                tx.event("settlement.held_back", &id, None, Some(after.to_string()));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// A person gives up a settlement that waits, with a reason.
 pub fn cancel(tx: &mut Tx<'_>, code: &str, reason: &str) -> Result<()> {
     if reason.trim().chars().count() < 3 {
@@ -366,9 +404,9 @@ pub struct Shown {
     pub file: String,
     /// Who imported it.
     pub made_by: String,
-    /// Who carried it out or cancelled it.
+    /// Who carried it out or cancelled it; of one that was freed, who took the line back.
     pub decided_by: Option<String>,
-    /// Why it was cancelled.
+    /// Why it was cancelled, or waits again.
     pub reason: Option<String>,
     /// Its lines; left out in a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -2,6 +2,7 @@
 
 use super::place::{Decision, Leaf, Placement, Placer};
 use super::returns::Originals;
+use super::reversals::Inflows;
 use super::rules::{Rule, RuleFile, RuleSet};
 use super::transfers::OwnMaster;
 use crate::db::bulk::{self, Bulk, Cells, Moment};
@@ -26,8 +27,8 @@ mod proof;
 pub(super) mod settlements;
 
 pub(super) use history::{
-    StoredLine, all_open_sides, by_people, forget_sides, insert_sides, match_sides, open_sides, originals, posted_page,
-    stored_lines,
+    StoredLine, all_open_sides, by_people, forget_sides, inflows, insert_sides, match_sides, open_sides, originals,
+    posted_of, posted_page, stored_lines,
 };
 pub(super) use proof::unsound;
 
@@ -219,6 +220,7 @@ pub(super) fn placer(conn: &mut Conn, master: &str) -> Result<Placer> {
         in_transit: AccountId(in_transit),
         own_masters: own_masters.collect(),
         originals: Originals::default(),
+        inflows: Inflows::default(),
         own_number,
         cut_over_on,
         by_number: HashMap::with_capacity(rows.len()),

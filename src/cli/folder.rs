@@ -10,7 +10,7 @@ use crate::config;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::folders::{self, Desk, Found, Memory, Outcome, State, Taken};
-use crate::time::{Clock, SystemClock, rfc3339};
+use crate::time::{Clock, Instant, SystemClock, rfc3339};
 use serde_json::{Value, json};
 
 /// What is to be done with folders.
@@ -60,11 +60,21 @@ pub fn declared(context: &Context, names: &[String]) -> Result<Vec<Declared>> {
     folders.into_iter().map(with_profiles).collect()
 }
 
+/// What lies in a folder; of what came after its file, that.
+fn looked_into(folder: &folders::Folder, now: Instant) -> std::io::Result<Vec<Found>> {
+    let mut found = folders::look(folder, &mut Memory::default(), now)?;
+    for one in &mut found {
+        if let Some(why) = folders::came_late(folder, one, now) {
+            one.state = State::Waits(why);
+        }
+    }
+    Ok(found)
+}
+
 fn list(context: &Context, names: &[String]) -> Result<()> {
     let all = declared(context, names)?;
     let now = SystemClock.now();
-    let looked: Vec<_> =
-        all.iter().map(|d| (&d.folder, folders::look(&d.folder, &mut Memory::default(), now))).collect();
+    let looked: Vec<_> = all.iter().map(|d| (&d.folder, looked_into(&d.folder, now))).collect();
     if context.json {
         let shown = looked.iter().map(|(folder, found)| {
             let files: Vec<Value> = found.iter().flatten().map(found_json).collect();

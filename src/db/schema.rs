@@ -190,6 +190,7 @@ diesel::table! {
         calendar -> Text,
         statement_by -> Nullable<Text>,
         report_by -> Nullable<Text>,
+        revision -> BigInt,
     }
 }
 
@@ -223,6 +224,7 @@ diesel::table! {
         profile -> Nullable<Text>,
         state -> Text,
         problems -> Text,
+        revision -> BigInt,
     }
 }
 

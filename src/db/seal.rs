@@ -31,6 +31,33 @@ pub fn sha256_of(mut input: impl std::io::Read) -> std::io::Result<(Hash, i64)> 
     }
 }
 
+/// A reader that hashes what goes through it, so that what was read and what was hashed are the same bytes.
+pub struct Hashing<R> {
+    input: R,
+    hasher: Sha256,
+}
+
+impl<R: std::io::Read> Hashing<R> {
+    /// Hashes what is read from `input`.
+    pub fn new(input: R) -> Self {
+        Hashing { input, hasher: Sha256::new() }
+    }
+
+    /// Reads what nobody has asked for yet, and gives the SHA-256 of everything.
+    pub fn finish(mut self) -> std::io::Result<Hash> {
+        std::io::copy(&mut self, &mut std::io::sink())?;
+        Ok(self.hasher.finalize().into())
+    }
+}
+
+impl<R: std::io::Read> std::io::Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.hasher.update(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 /// Lower-case hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

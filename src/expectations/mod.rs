@@ -226,6 +226,19 @@ pub fn meet(tx: &mut Tx<'_>, meetings: &[Meeting]) -> Result<()> {
     Ok(())
 }
 
+/// The bank has taken a line back: what it had met is waited for again. Gives the bounds of their amounts.
+pub fn free(tx: &mut Tx<'_>, line: &str) -> Result<Vec<(i64, i64)>> {
+    let mut bounds = Vec::new();
+    for row in store::met_by(tx.conn(), line)? {
+        bounds.push((row.least, row.most));
+        let reason = Some(format!("line {line}, which had met it, was taken back"));
+        move_on(tx, row, Event::TakeBack, |row| {
+            (row.line, row.detail, row.route, row.reason) = (None, None, None, reason.clone());
+        })?;
+    }
+    Ok(bounds)
+}
+
 /// A person gives one up, open or expired, with a reason.
 pub fn cancel(tx: &mut Tx<'_>, key: &str, reason: &str) -> Result<()> {
     decide(tx, key, reason, Event::Cancel)
@@ -285,6 +298,7 @@ fn move_on(tx: &mut Tx<'_>, mut row: ExpectationRow, event: Event, change: impl 
         Event::Expire => "expectation.expired",
         Event::Cancel => "expectation.cancelled",
         Event::Reopen => "expectation.reopened",
+        Event::TakeBack => "expectation.freed",
     };
     tx.event(kind, &row.id, Some(before), Some(row.standing()));
     Ok(())

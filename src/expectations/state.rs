@@ -9,6 +9,7 @@
 //! | expired | the bank tells late of a payment of its days | met | [`super::meet`] |
 //! | expired | a person has looked into the break | cancelled | [`super::cancel`] |
 //! | met | a person says that it was not this payment | open | [`super::reopen`] |
+//! | met | the bank takes back what met it | open | [`super::free`] |
 //!
 //! Everything else is refused; `tests/golden/expectations/states.txt` shows the whole matrix.
 
@@ -38,6 +39,8 @@ pub enum Event {
     Cancel,
     /// A person says that what met it was something else.
     Reopen,
+    /// The bank takes back what met it.
+    TakeBack,
 }
 
 impl State {
@@ -65,10 +68,10 @@ impl State {
             (State::Open | State::Expired, Event::Meet) => Some(State::Met),
             (State::Open, Event::Expire) => Some(State::Expired),
             (State::Open | State::Expired, Event::Cancel) => Some(State::Cancelled),
-            (State::Met, Event::Reopen) => Some(State::Open),
+            (State::Met, Event::Reopen | Event::TakeBack) => Some(State::Open),
             (State::Met | State::Cancelled, Event::Meet | Event::Cancel)
             | (State::Met | State::Expired | State::Cancelled, Event::Expire)
-            | (State::Open | State::Expired | State::Cancelled, Event::Reopen) => None,
+            | (State::Open | State::Expired | State::Cancelled, Event::Reopen | Event::TakeBack) => None,
         }
     }
 }
@@ -81,7 +84,7 @@ impl fmt::Display for State {
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 4] = [Event::Meet, Event::Expire, Event::Cancel, Event::Reopen];
+    pub const ALL: [Event; 5] = [Event::Meet, Event::Expire, Event::Cancel, Event::Reopen, Event::TakeBack];
 
     /// As people say it.
     pub fn as_str(self) -> &'static str {
@@ -90,6 +93,7 @@ impl Event {
             Event::Expire => "expired",
             Event::Cancel => "cancelled",
             Event::Reopen => "opened again",
+            Event::TakeBack => "taken back",
         }
     }
 }

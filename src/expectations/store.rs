@@ -241,6 +241,12 @@ pub(super) fn by_id(conn: &mut Conn, id: &str) -> Result<ExpectationRow> {
     expectations::table.find(id).select(ExpectationRow::as_select()).first(conn).map_err(broken)
 }
 
+/// Those that a line has met, by one of its payments each.
+pub(super) fn met_by(conn: &mut Conn, line: &str) -> Result<Vec<ExpectationRow>> {
+    let met = expectations::table.filter(expectations::line.eq(line)).order(expectations::route);
+    met.select(ExpectationRow::as_select()).load(conn).map_err(broken)
+}
+
 /// Stores what has changed of a row that was in this state.
 pub(super) fn save(conn: &mut Conn, row: &ExpectationRow, was: State) -> Result<()> {
     let of = expectations::table.filter(expectations::id.eq(&row.id)).filter(expectations::state.eq(was.as_str()));

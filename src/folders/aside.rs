@@ -95,11 +95,16 @@ pub(super) fn set_aside(file: Original<'_>, target: &Path) -> Result<(), Stays> 
 
 /// Over file systems: a copy under a hidden name, proved by its digest, then the name, then the original goes.
 pub(super) fn copy_over(file: Original<'_>, target: &Path) -> Result<(), Stays> {
-    let hidden = target.with_file_name(format!(".{}.part", target.file_name().unwrap_or_default().to_string_lossy()));
+    // Of this attempt alone: another watcher may be copying the same file to the same place.
+    let hidden = target.with_file_name(own_name());
     let failed = |e: io::Error| Stays::Failed(format!("cannot copy it to {}: {e}", target.display()));
     let copied = copy(file, &hidden);
-    if !matches!(&copied, Ok(digest) if digest == file.digest) {
-        // What is half there must not be taken for the file.
+    let renamed = match &copied {
+        Ok(digest) if digest == file.digest => fs::rename(&hidden, target),
+        _ => Ok(()),
+    };
+    if !matches!(&copied, Ok(digest) if digest == file.digest) || renamed.is_err() {
+        // What is half there must not be taken for the file, and nothing else would take it away.
         let _ = fs::remove_file(&hidden);
     }
     match copied {
@@ -108,7 +113,7 @@ pub(super) fn copy_over(file: Original<'_>, target: &Path) -> Result<(), Stays> 
         Err(e) if e.kind() == io::ErrorKind::NotFound && !is_there(file.path) => return Err(Stays::Gone),
         Err(e) => return Err(failed(e)),
     }
-    fs::rename(&hidden, target).map_err(failed)?;
+    renamed.map_err(failed)?;
     sync_folders(target, target)?;
     match Fingerprint::at(file.path) {
         Ok(print) if print == *file.print => {
@@ -122,7 +127,7 @@ pub(super) fn copy_over(file: Original<'_>, target: &Path) -> Result<(), Stays> 
 
 fn copy(file: Original<'_>, to: &Path) -> io::Result<Hash> {
     let mut input = look::open(file.path, file.print)?;
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).open(to)?;
+    let mut out = OpenOptions::new().write(true).create_new(true).open(to)?;
     let tee = Tee { input: &mut input, out: &mut out };
     let (digest, _) = sha256_of(tee)?;
     out.sync_all()?;
@@ -198,8 +203,16 @@ pub(super) fn companions(incoming: &Path, beside: &[(names::Companion, OsString)
 /// Over file systems. What came under its name since, a link or a pipe, is not followed.
 fn copied(from: &Path, to: &Path) -> io::Result<()> {
     let mut file = look::open(from, &Fingerprint::at(from)?)?;
-    io::copy(&mut file, &mut OpenOptions::new().write(true).create_new(true).open(to)?)?;
-    fs::remove_file(from)
+    let hidden = to.with_file_name(own_name());
+    let copied = OpenOptions::new().write(true).create_new(true).open(&hidden).and_then(|mut out| {
+        io::copy(&mut file, &mut out)?;
+        out.sync_all()?;
+        fs::rename(&hidden, to)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&hidden);
+    }
+    copied.and_then(|()| fs::remove_file(from))
 }
 
 /// What was found, without what belongs to files that were moved: a crash between the two left it behind, and there it would
@@ -210,7 +223,7 @@ pub fn without_leftovers(folder: &Folder, found: Vec<Found>, now: Instant) -> Ve
     for (f, of, what) in found.iter().filter_map(|f| f.orphan_of.as_ref().map(|(of, what)| (f, of, *what))) {
         let Ok(own) = fs::symlink_metadata(folder.incoming.join(&f.name)) else { continue };
         let places = days.iter().flat_map(|day| [folder.archive.join(day), folder.refused.join(day)]);
-        let file = places.filter_map(|day| moved_after(&day, &of.to_string_lossy(), &own)).next();
+        let file = places.filter_map(|day| moved_after(&day, (&of.to_string_lossy(), what), &own)).next();
         if let Some(file) = file {
             companions(&folder.incoming, &[(what, f.name.clone())], &file);
             gone.push(f.name.clone());
@@ -219,16 +232,41 @@ pub fn without_leftovers(folder: &Folder, found: Vec<Found>, now: Instant) -> Ve
     found.into_iter().filter(|f| !gone.contains(&f.name)).collect()
 }
 
-/// A file of this name that was moved to a folder after something that belongs to it came, by the system's own times.
-fn moved_after(day: &Path, name: &str, companion: &Metadata) -> Option<PathBuf> {
+/// Whether a path is of a file of this name that was moved away.
+fn is_moved(path: &Path, name: &str) -> bool {
     let (before, end) = names::around(name);
-    let is_it = |path: &PathBuf| {
-        let text = path.file_name().unwrap_or_default().to_string_lossy();
-        let middle = text.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&end));
-        middle.is_some_and(|m| m.len() == names::DIGEST && m.bytes().all(|b| b.is_ascii_hexdigit()))
-    };
+    let text = path.file_name().unwrap_or_default().to_string_lossy();
+    let middle = text.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&end));
+    middle.is_some_and(|m| m.len() == names::DIGEST && m.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// How many days back a file is looked for that something belongs to which comes late.
+const LATE_DAYS: i64 = 7;
+
+/// The files of this name that were moved to a folder within the last days, the newest first.
+pub(super) fn moved(folder: &Path, name: &str, now: Instant) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for back in 0..=LATE_DAYS {
+        let day = folder.join(crate::time::day_of(now - TimeDelta::days(back)).to_string());
+        let files = fs::read_dir(day).into_iter().flatten().filter_map(|e| e.ok().map(|e| e.path()));
+        let of_day = files.filter(|path| is_moved(path, name));
+        let touched = |path: &PathBuf| fs::symlink_metadata(path).map_or((0, 0), |m| (m.ctime(), m.ctime_nsec()));
+        let mut of_day: Vec<PathBuf> = of_day.collect();
+        of_day.sort_by_cached_key(|path| std::cmp::Reverse(touched(path)));
+        all.extend(of_day);
+    }
+    all
+}
+
+/// A file of this name that was moved to a folder after something that belongs to it came, by the system's own times.
+/// Where the system's clock cannot tell, a proof is one that came later, and is looked at.
+fn moved_after(day: &Path, (name, what): (&str, names::Companion), companion: &Metadata) -> Option<PathBuf> {
+    let is_it = |path: &PathBuf| is_moved(path, name);
     let came = (companion.ctime(), companion.ctime_nsec());
-    let after = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|m| (m.ctime(), m.ctime_nsec()) >= came);
+    let after = |path: &PathBuf| {
+        let moved = fs::symlink_metadata(path).map(|m| (m.ctime(), m.ctime_nsec()));
+        moved.is_ok_and(|moved| moved > came || (moved == came && what == names::Companion::Marker))
+    };
     fs::read_dir(day).ok()?.filter_map(|e| e.ok().map(|e| e.path())).find(|path| is_it(path) && after(path))
 }
 
@@ -287,6 +325,34 @@ mod tests {
         assert_eq!((from.exists(), fs::read(&to).unwrap()), (false, b"statement".to_vec()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(matches!(set_aside(read(&wrong), &to), Err(Stays::Gone)));
+    }
+
+    /// Two watchers may copy one file at once, and none of them may write into what the other proves.
+    #[test]
+    fn a_copy_over_file_systems_has_a_hidden_name_of_its_own_and_leaves_none_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("a.sta"), folder.path().join("b.sta"));
+        fs::write(&from, b"statement").unwrap();
+        let print = Fingerprint::at(&from).unwrap();
+        let digest = sha256(b"statement");
+        // What another one is in the middle of.
+        let theirs = folder.path().join(".b.sta.part");
+        fs::write(&theirs, b"state").unwrap();
+        // It cannot get its name: a folder has it.
+        fs::create_dir_all(to.join("full")).unwrap();
+        let read = Original { path: &from, print: &print, digest: &digest };
+        assert!(matches!(copy_over(read, &to), Err(Stays::Failed(_))));
+        let names = || {
+            let all = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            let mut all: Vec<String> = all.collect();
+            all.sort();
+            all
+        };
+        assert_eq!(names(), [".b.sta.part", "a.sta", "b.sta"]);
+        fs::remove_dir_all(&to).unwrap();
+        copy_over(read, &to).unwrap();
+        assert_eq!(names(), [".b.sta.part", "b.sta"]);
+        assert_eq!((fs::read(&theirs).unwrap(), fs::read(&to).unwrap()), (b"state".to_vec(), b"statement".to_vec()));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | one that cannot be read, or is of an unknown account | refused | refused, with a report |
 //! | one of which some statements are refused or wait for a person | taken | archive, with a report |
 //! | one that is taken in, now or before | taken | archive |
+//! | a checksum or signature of one that was taken without it | that file is verified by it | beside it |
 //! | a link, a folder, a device, a temporary name, another pattern | left alone, and said | stays |
 //!
 //! The order is: prove the bytes, take them in, move the file. A crash between the last two changes nothing: the file is
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 mod aside;
 mod declare;
 mod kinds;
+mod late;
 mod look;
 mod names;
 mod origin;
@@ -32,6 +34,7 @@ mod take;
 
 pub use aside::without_leftovers;
 pub use declare::declared;
+pub use late::came_late;
 pub use look::{Found, Memory, State, look};
 pub use origin::Key;
 pub use take::{Desk, Outcome, Taken, stays, take};

@@ -2,6 +2,7 @@
 
 use super::aside::{self, Original, Stays};
 use super::kinds::{self, Proved, Told};
+use super::late;
 use super::look::{self, Fingerprint, Found, Memory, State};
 use super::names::Companion;
 use super::origin::{self, Key};
@@ -88,7 +89,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    fn stays(folder: &Folder, file: String, outcome: Outcome, said: String) -> Taken {
+    pub(super) fn stays(folder: &Folder, file: String, outcome: Outcome, said: String) -> Taken {
         let folder = folder.name.clone();
         let (code, origin, sha256, moved_to, report) = (None, None, None, None, None);
         Taken { folder, file, outcome, said, code, origin, sha256, moved_to, report, detail: Value::Null }
@@ -112,6 +113,20 @@ pub fn take(
     let now = desk.db.clock().now();
     let found = look::look(folder, memory, now).map_err(|e| unreadable(folder, &e))?;
     let found = aside::without_leftovers(folder, found, now);
+    let mut left = Vec::with_capacity(found.len());
+    for one in found {
+        match late::verify(desk, folder, &one, now)? {
+            Some(dealt) => {
+                memory.forget(&one);
+                told(&dealt);
+            }
+            None => {
+                let state = late::came_late(folder, &one, now).map_or(one.state.clone(), State::Waits);
+                left.push(Found { state, ..one });
+            }
+        }
+    }
+    let found = left;
     if !found.iter().any(|f| f.state == State::Ready) {
         found.iter().filter_map(|f| stays(folder, f)).for_each(|t| told(&t));
         return Ok(());
@@ -345,7 +360,7 @@ fn told_wrong(wrong: &Refusal) -> Told {
     Told { outcome: Outcome::Refused, said, code, remarks: Vec::new(), detail: Value::Null }
 }
 
-fn nobody_signed(keys: &[Key]) -> Refusal {
+pub(super) fn nobody_signed(keys: &[Key]) -> Refusal {
     let names: Vec<&str> = keys.iter().map(|k| k.name.as_str()).collect();
     let why = format!(
         "the signature beside it was not made over these bytes by any of the keys of this folder ({}): the file was changed, or somebody else signed it",
@@ -355,7 +370,7 @@ fn nobody_signed(keys: &[Key]) -> Refusal {
 }
 
 /// What lies beside a file: small, and a regular file like it.
-fn companion(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn companion(path: &Path) -> io::Result<Vec<u8>> {
     let file = look::open(path, &Fingerprint::at(path)?)?;
     let mut bytes = Vec::new();
     file.take(LARGEST_COMPANION).read_to_end(&mut bytes)?;

@@ -47,12 +47,12 @@ pub use gaps::{Gap, ShownGap, all_gaps, gaps};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{
-    FileRow, LineRow, NewFile, NewLine, Ordinals, PendingRow, Placed, StatementRow, StoredBytes, UNVERIFIED,
-    add_details, booked_already, confirm, expire_pending, file, file_by_content, files, insert_lines, insert_pending,
-    line, line_details, lines_by_id, lines_of, meet_pending, next_place, open_pending, set_survey, statement,
-    statements_of_file, store_file, stored_bytes, stored_events, verify_origin, withdraw,
+    FileRow, LineRow, NewFile, NewLine, Ordinals, PendingRow, Placed, Proven, StatementRow, StoredBytes, UNVERIFIED,
+    add_details, booked_already, claim, confirm, expire_pending, file, file_by_content, files, insert_lines,
+    insert_pending, line, line_details, lines_by_id, lines_of, meet_pending, next_place, open_pending, prove, revision,
+    statement, statements_of_file, store_file, stored_bytes, stored_events, verify_origin, withdraw,
 };
-use survey::{Survey, Surveyed};
+use survey::Surveyed;
 
 /// Why a file or statement is not taken in, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,9 +117,16 @@ struct Verdict {
     decided_by: Option<String>,
 }
 
-/// Decides what becomes of each statement of a stored file and writes that down. Statements that were refused when the same
-/// file came before are judged again: their account may have been declared since. Gives the rows, in order.
-pub fn accept(tx: &mut Tx<'_>, file: &str, survey: &Survey) -> Result<Vec<StatementRow>> {
+/// Writes down what a stored file was proved to be, and decides what becomes of each of its statements. Those that were refused
+/// when the same file came before are judged again: their account may have been declared since. Gives the rows, in order; none
+/// of a file that is refused.
+pub fn accept(tx: &mut Tx<'_>, proven: &Proven) -> Result<Vec<StatementRow>> {
+    store::is_as_proved(tx, proven)?;
+    let (file, survey) = (proven.file(), &proven.survey);
+    store::set_survey(tx, file, survey)?;
+    if survey.refused() {
+        return Ok(Vec::new());
+    }
     let mut before: HashMap<i64, StatementRow> =
         store::statements_of_file(tx.conn(), file)?.into_iter().map(|row| (row.place, row)).collect();
     let masters = Masters::load(tx.conn())?;
@@ -287,15 +294,17 @@ pub struct Overlap {
     pub stored: Vec<Stored>,
     /// How many lines the master had when this was read; a slice that finds another number looks again.
     pub line_count: i64,
+    /// See [`claim`].
+    pub revision: i64,
 }
 
 /// Reads what is stored about the days of a statement, report or notification.
 pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
     let Some(master) = &statement.master else { return Ok(Overlap::default()) };
-    let line_count = store::line_count(conn, master)?;
+    let (line_count, revision) = (store::line_count(conn, master)?, store::revision(conn, master)?);
     let (Some(first), Some(last)) = (statement.first_day, statement.last_day) else {
         // A quiet day.
-        return Ok(Overlap { stored: Vec::new(), line_count });
+        return Ok(Overlap { stored: Vec::new(), line_count, revision });
     };
     let near = (first.checked_sub_signed(NEAR).unwrap_or(first), last.checked_add_signed(NEAR).unwrap_or(last));
     if statement.role == Role::Statement.as_str() {
@@ -318,7 +327,7 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
                 store::lines_only_of(conn, earlier, &statement.id)?.into_iter().map(|l| l.id).collect();
             stored.iter_mut().filter(|s| restated.contains(&s.id)).for_each(|s| s.exact = true);
         }
-        return Ok(Overlap { stored, line_count });
+        return Ok(Overlap { stored, line_count, revision });
     }
     // Pages of one report, and messages that each tell of something else, tell of different lines.
     let adds = statement.role == Role::Notification.as_str() || store::profile(conn, master)?.reports == Reports::Delta;
@@ -333,7 +342,7 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
     told.push(&statement.id);
     let mut stored = store::lines_not_of(conn, master, near, &told)?;
     stored.iter_mut().for_each(|s| s.loose = true);
-    Ok(Overlap { stored, line_count })
+    Ok(Overlap { stored, line_count, revision })
 }
 
 /// Which places of a statement tell of lines that are stored already.

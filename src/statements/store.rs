@@ -10,10 +10,10 @@ mod questions;
 pub use due::Came;
 pub(super) use due::{AlarmRow, alarms, came, set_alarm, untold_alarms};
 pub use files::{
-    FileRow, NewFile, StoredBytes, UNVERIFIED, file, file_by_content, files, set_survey, store_file, stored_bytes,
-    stored_events, verify_origin,
+    FileRow, NewFile, Proven, StoredBytes, UNVERIFIED, file, file_by_content, files, prove, set_survey, store_file,
+    stored_bytes, stored_events, verify_origin,
 };
-pub(super) use files::{set_file_state, unsealed_origins};
+pub(super) use files::{accepted_after, is_as_proved, set_file_state, unsealed_origins};
 pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,
@@ -373,6 +373,22 @@ pub(super) fn moved_since(conn: &mut Conn, statement: &str, day: NaiveDate) -> R
 /// How many lines a master has.
 pub(super) fn line_count(conn: &mut Conn, master: &str) -> Result<i64> {
     masters::table.find(master).select(masters::line_count).first(conn).map_err(broken)
+}
+
+/// How often what a master's lines are paired by has changed: lines that were stored, confirmed by a message or taken back.
+pub fn revision(conn: &mut Conn, master: &str) -> Result<i64> {
+    masters::table.find(master).select(masters::revision).first(conn).map_err(broken)
+}
+
+/// The lines of a master are about to change by what was paired when they were at this revision. Another one means that
+/// somebody else was here meanwhile, and a conflict: which lines are new is to be asked again.
+pub fn claim(tx: &mut Tx<'_>, master: &str, revision: i64) -> Result<()> {
+    let as_read = masters::table.filter(masters::id.eq(master)).filter(masters::revision.eq(revision));
+    let claimed = update(as_read).set(masters::revision.eq(revision + 1)).execute(tx.conn()).map_err(broken)?;
+    if claimed == 1 {
+        return Ok(());
+    }
+    Err(Error::Conflict("another import stored or confirmed lines of this account meanwhile".to_owned()))
 }
 
 /// Statements whose own arithmetic does not hold although they were taken in, and lines that no such statement tells of: for

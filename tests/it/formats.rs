@@ -18,6 +18,7 @@ use tributary::banking::{
     Balance, Detail, Direction, Event, Foot, Head, Line, Problem, Profile, Profiles, Reader, Role, Severity, Status,
     findings,
 };
+use tributary::chart::numbers::{looks_like_iban, normalise, verify};
 use tributary::money::{Currency, Minor};
 
 #[test]
@@ -41,6 +42,27 @@ fn golden_files_give_what_stands_beside_them() {
     }
     assert!(seen >= 16, "only {seen} golden files below {}", root.display());
     assert!(wrong.is_empty(), "these differ; UPDATE=1 rewrites them: {wrong:?}");
+}
+
+/// Files that people learn from have account numbers that could be: a wrong check digit hides that nobody looks at them.
+#[test]
+fn ibans_in_golden_files_have_the_right_check_digits() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for file in files_below(&root).into_iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for found in text.lines().filter_map(|l| l.trim().split_once("account\": \"")).map(|(_, rest)| rest) {
+            let number = normalise(found.trim_end_matches([',', '"']));
+            if looks_like_iban(&number) {
+                seen += 1;
+                if !verify(&number) {
+                    wrong.push(format!("{}: {number}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(seen >= 20, "only {seen} IBANs below {}", root.display());
+    assert!(wrong.is_empty(), "wrong check digits: {wrong:#?}");
 }
 
 #[test]

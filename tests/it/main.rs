@@ -19,6 +19,7 @@ mod healing;
 mod hostile;
 mod hostile_text;
 mod intake;
+mod interleaved;
 mod interruption;
 mod journal;
 mod mutation;

@@ -6,7 +6,7 @@
 //! - Which lines it has stored itself ([`Ordinals`]).
 
 use crate::allocation::place::Placer;
-use crate::allocation::{announced, returns, store};
+use crate::allocation::{announced, returns, reversals, store};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::statements::Ordinals;
@@ -49,6 +49,7 @@ impl Kept {
         let answer = use_it(tx, &mut placer, &mut memory.ordinals);
         placer.announced = announced::Announced::default();
         placer.originals = returns::Originals::default();
+        placer.inflows = reversals::Inflows::default();
         memory.placer = Some(Known { master: master.to_owned(), event, placer });
         answer
     }

@@ -1,6 +1,8 @@
 //! What one commit posts of a message: new lines, lines that were known, what is announced; and what its last line brings about.
 
 use super::kept::Kept;
+use crate::allocation::follow::{self, Decided};
+use crate::allocation::freed::{self, Freed};
 use crate::allocation::moves::{Move, move_line, withdraw};
 use crate::allocation::place::{Placement, Placer, merged};
 use crate::allocation::store::{self, NewRoute};
@@ -14,16 +16,35 @@ use crate::statements::pending::{Sought, meeting};
 use crate::statements::{self, LineRow, NewLine, Notified, Ordinals, PendingRow, Placed, StatementRow};
 use std::collections::HashMap;
 
+/// The lines of a master as the pairing has found them: how many, and at which revision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) lines: i64,
+    pub(super) revision: i64,
+}
+
+impl Standing {
+    pub(super) fn of(overlap: &statements::Overlap) -> Standing {
+        Standing { lines: overlap.line_count, revision: overlap.revision }
+    }
+}
+
 /// Lines of one message that are posted in one commit.
 pub(super) struct Slice {
     pub(super) row: StatementRow,
-    expected_lines: i64,
+    standing: Standing,
     /// Told for the first time.
     pub(super) new: Vec<NewLine>,
     /// Told before by other messages.
     pub(super) again: Vec<(NewLine, Known)>,
     /// Announced, not booked.
     pub(super) pending: Vec<NewLine>,
+}
+
+/// A line in whose place another one stands, and what people had decided on it.
+struct Replaced {
+    line: String,
+    decided: Option<Decided>,
 }
 
 /// Lines that were told for the first time, posted.
@@ -37,8 +58,8 @@ struct Posted<'a> {
 }
 
 impl Slice {
-    pub(super) fn new(row: StatementRow, expected_lines: i64) -> Slice {
-        Slice { row, expected_lines, new: Vec::new(), again: Vec::new(), pending: Vec::new() }
+    pub(super) fn new(row: StatementRow, standing: Standing) -> Slice {
+        Slice { row, standing, new: Vec::new(), again: Vec::new(), pending: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,17 +76,24 @@ impl Slice {
         let Some(master) = self.row.master.as_deref() else {
             return Err(Error::Broken(format!("{} has no master", self.row.id)));
         };
+        // First of all: what is told again was found in lines that somebody else may have confirmed or taken back since.
+        statements::claim(tx, master, self.standing.revision)?;
         kept.with(tx, master, |tx, placer, ordinals| self.post_by(tx, master, placer, ordinals))
     }
 
+    /// The revision of the master's lines after this slice.
+    pub(super) fn revision(&self, tx: &mut Tx<'_>) -> Result<i64> {
+        statements::revision(tx.conn(), self.row.master.as_deref().unwrap_or_default())
+    }
+
     fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer, ordinals: &mut Ordinals) -> Result<()> {
-        placer.announced = announced::load(tx.conn(), master, &self.new)?;
         look_up(tx.conn(), master, placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
         let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
         let ids: Vec<&str> = self.again.iter().map(|(_, known)| known.id()).collect();
         let mut known = if ids.is_empty() { HashMap::new() } else { statements::lines_by_id(tx.conn(), &ids)? };
-        let mut new: Vec<(&NewLine, Option<String>)> = self.new.iter().map(|line| (line, None)).collect();
+        let mut new: Vec<(&NewLine, Option<Replaced>)> = self.new.iter().map(|line| (line, None)).collect();
+        let mut freed = Freed::default();
         let mut again: Vec<(&NewLine, String)> = Vec::with_capacity(self.again.len());
         for (line, was) in &self.again {
             match was {
@@ -79,22 +107,27 @@ impl Slice {
                 }
                 Known::Changed(id) => {
                     let stored = known.get(id).ok_or_else(|| gone(id))?;
-                    withdraw(tx, stored, "the statement has it with another amount")?;
-                    new.push((line, Some(id.clone())));
+                    let decided = follow::decided(tx.conn(), id)?;
+                    freed.extend(withdraw(tx, stored, "the statement has it with another amount")?);
+                    new.push((line, Some(Replaced { line: id.clone(), decided })));
                 }
             }
         }
+        // After what was taken back is free again for what comes in its place.
+        let lines: Vec<&NewLine> = new.iter().map(|(line, _)| *line).collect();
+        placer.announced = announced::load(tx.conn(), master, &lines)?;
         let Posted { stored, any, routes, sides } = self.post_new(tx, master, placer, held, new)?;
         if !(any || stored.is_empty() && again.is_empty() && self.pending.is_empty()) {
             // Only known lines, or history: without this the commit would have no seal (I10), and nobody could find out
             // whether it was kept when its answer is lost.
             statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
         }
-        statements::insert_lines(tx, master, self.expected_lines, kind, &stored, &again, ordinals)?;
+        statements::insert_lines(tx, master, self.standing.lines, kind, &stored, &again, ordinals)?;
         store::insert_routes(tx, &routes)?;
         // What decided may now move on what was just stored.
         announced::keep(tx, &placer.announced, &routes)?;
         transfers::take_in(tx, &sides)?;
+        freed.look_again(tx)?;
         if self.row.proves() {
             self.confirm(tx, placer, &again, &mut known)?;
         }
@@ -113,13 +146,13 @@ impl Slice {
         master: &str,
         placer: &mut Placer,
         held: bool,
-        new: Vec<(&'a NewLine, Option<String>)>,
+        new: Vec<(&'a NewLine, Option<Replaced>)>,
     ) -> Result<Posted<'a>> {
         let mut sides = Vec::new();
         let mut stored = Vec::with_capacity(new.len());
         let mut entries = Vec::with_capacity(new.len());
         let mut decisions = Vec::with_capacity(new.len());
-        for (line, replaces) in new {
+        for (line, replaced) in new {
             let id = tx.id("ln");
             let posting = match line {
                 l if l.amount == 0 => "none",
@@ -128,12 +161,17 @@ impl Slice {
             };
             let unconfirmed = held && posting == "posted" && line.amount > 0;
             if posting == "posted" {
-                let placements = placer.place(line);
+                let mut placements = placer.place(line);
+                if let Some(decided) = replaced.as_ref().and_then(|r| r.decided.as_ref()) {
+                    placements = placer.follow(line, decided, placements)?;
+                }
                 placer.remember(&id, line, &placements);
+                placer.remember_inflows(&id, line, &placements);
                 sides.extend(placer.sides(master, &id, line, &placements));
                 entries.push(entry(placer, &id, line, &placements, unconfirmed));
                 decisions.push((id.clone(), placements));
             }
+            let replaces = replaced.map(|r| r.line);
             stored.push((line, Placed { id, posting, unconfirmed, replaces }));
         }
         let posted = ledger::post_in(tx, &entries)?;
@@ -225,11 +263,15 @@ impl Slice {
 }
 
 /// A message's last line is stored: it is posted, what it replaces is taken back, and what should have come by now is overdue.
-pub(super) fn finish(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64) -> Result<()> {
+pub(super) fn finish(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64, kept: &Kept) -> Result<()> {
     statements::finish_statement(tx, row, new_lines)?;
     if let Some(earlier) = &row.same_as {
+        let mut freed = Freed::default();
         for line in statements::supersede(tx, earlier, row)? {
-            withdraw(tx, &line, "the statement that told of it was restated without it")?;
+            freed.extend(withdraw(tx, &line, "the statement that told of it was restated without it")?);
+        }
+        if let (Some(master), false) = (&row.master, freed.is_empty()) {
+            kept.with(tx, master, |tx, placer, _| freed::meet_again(tx, placer, row, &freed))?;
         }
     }
     let (Some(master), Some(closed_on), true) = (&row.master, row.closing_on, row.proves()) else { return Ok(()) };

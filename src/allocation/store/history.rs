@@ -3,6 +3,7 @@
 
 use super::{RouteRow, in_force};
 use crate::allocation::returns::{self, Original};
+use crate::allocation::reversals::{Inflow, TAKES_BACK};
 use crate::allocation::transfers::Side;
 use crate::banking::{Detail, Direction};
 use crate::db::bulk::{self, Bulk, Cells, Day};
@@ -15,11 +16,12 @@ use crate::statements::{LineRow, NewLine};
 use chrono::NaiveDate;
 use diesel::dsl::sql;
 use diesel::prelude::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, QueryDsl, Queryable, Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable,
+    SelectableHelper,
 };
 use diesel::sql_types::Bool;
 use diesel::{QueryResult, RunQueryDsl, delete, update};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Keys per `IN` list.
 const KEYS: usize = 1_000;
@@ -134,6 +136,22 @@ pub(in crate::allocation) fn posted_page(
     with_all(conn, rows)
 }
 
+/// A page of the posted lines that a statement was the first to tell of, in order: batches, and lines of an amount within
+/// these bounds. `after` is the place of the last of the page before.
+pub(in crate::allocation) fn posted_of(
+    conn: &mut Conn,
+    statement: &str,
+    (least, most): (i64, i64),
+    after: i64,
+) -> Result<Vec<StoredLine>> {
+    let fits = lines::amount.between(least, most).or(lines::detail_count.gt(1));
+    let page = lines::table.filter(lines::statement.eq(statement)).filter(lines::place.gt(after)).filter(fits);
+    let page = page.filter(lines::posting.eq("posted")).order(lines::place);
+    let page = page.limit(i64::try_from(KEYS).unwrap_or(i64::MAX));
+    let rows = page.select(LineRow::as_select()).load(conn).map_err(broken)?;
+    with_all(conn, rows)
+}
+
 fn with_all(conn: &mut Conn, rows: Vec<LineRow>) -> Result<Vec<StoredLine>> {
     let ids: Vec<&str> = rows.iter().map(|r| r.id.as_str()).collect();
     let all = routes::table.filter(routes::line.eq_any(&ids)).order((routes::line, routes::seq));
@@ -215,6 +233,60 @@ fn debits(conn: &mut Conn, master: &str, ids: &[&str]) -> Result<Vec<Debit>> {
         amount.map(|amount| (line, Some(place), id, amount, reversal, why))
     }));
     Ok(found)
+}
+
+/// How long a bank may take an inflow back: eight weeks of a direct debit that was authorised, and some days.
+const REVERSIBLE_DAYS: u64 = 65;
+
+/// Of how many lines of a master, rounded up to whole days, an inflow is looked for at most: an index by reference would cost
+/// each line of each import more than the few reversals are worth.
+const REVERSIBLE_LINES: i64 = 200_000;
+
+/// Inflows of these amounts that may be taken back from a day on, the newest first; and the names of those that were.
+pub(in crate::allocation) fn inflows(
+    conn: &mut Conn,
+    master: &str,
+    day: NaiveDate,
+    amounts: &[i64],
+) -> Result<(Vec<Inflow>, HashSet<String>)> {
+    let of_master = || lines::table.filter(lines::master.eq(master));
+    let newest = of_master().order((lines::booked_on.desc(), lines::id.desc())).select(lines::booked_on);
+    let bound: Option<NaiveDate> = newest.offset(REVERSIBLE_LINES).first(conn).optional().map_err(broken)?;
+    let from = day.checked_sub_days(chrono::Days::new(REVERSIBLE_DAYS)).unwrap_or(day);
+    let from = bound.map_or(from, |bound| bound.max(from));
+    let both: Vec<i64> = amounts.iter().flat_map(|a| [*a, a.saturating_neg()]).collect();
+    let mut ids: Vec<String> = Vec::new();
+    for some in both.chunks(KEYS) {
+        let whole = of_master().filter(lines::booked_on.ge(from)).filter(lines::amount.eq_any(some));
+        let whole: Vec<String> = whole.select(lines::id).load(conn).map_err(broken)?;
+        let parts = line_details::table.inner_join(lines::table.on(lines::id.eq(line_details::line)));
+        let parts = parts.filter(lines::master.eq(master)).filter(lines::booked_on.ge(from));
+        let parts = parts.filter(lines::detail_count.gt(1)).filter(line_details::amount.eq_any(some));
+        let parts: Vec<String> = parts.select(lines::id).load(conn).map_err(broken)?;
+        ids.extend(whole.into_iter().chain(parts));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let (mut found, mut taken_back) = (Vec::new(), HashSet::new());
+    for stored in stored_lines(conn, &ids)?.into_iter().rev() {
+        let line = &stored.line;
+        for route in in_force(&stored.routes) {
+            let matched: Vec<(String, String)> = serde_json::from_str(&route.matched).unwrap_or_default();
+            taken_back.extend(matched.into_iter().filter(|(field, _)| field == TAKES_BACK).map(|(_, name)| name));
+            if route.amount <= 0 || line.reversal || route.evidence == "withdrawn" {
+                continue;
+            }
+            let detail = route.detail.and_then(|d| usize::try_from(d).ok()).and_then(|d| line.details.get(d));
+            found.push(Inflow {
+                name: route.detail.map_or_else(|| stored.id.clone(), |d| format!("{}/{}", stored.id, d + 1)),
+                amount: route.amount,
+                end_to_end_id: detail.map_or(&line.end_to_end_id, |d| &d.end_to_end_id).clone(),
+                bank_ref: detail.map_or(&line.bank_ref, |d| &d.bank_ref).clone(),
+                shares: route.shares()?,
+            });
+        }
+    }
+    Ok((found, taken_back))
 }
 
 struct StoredSide<'a> {

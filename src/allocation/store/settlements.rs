@@ -208,7 +208,7 @@ pub(in crate::allocation) fn insert(tx: &mut Tx<'_>, row: &mut SettlementRow, sh
     bulk::insert(tx.conn(), &shares)
 }
 
-/// What becomes of a settlement that waits.
+/// What becomes of a settlement.
 pub(in crate::allocation) struct Fate<'a> {
     pub(in crate::allocation) state: &'static str,
     /// Line, payment, route, entry.
@@ -216,7 +216,7 @@ pub(in crate::allocation) struct Fate<'a> {
     pub(in crate::allocation) reason: Option<&'a str>,
 }
 
-/// Stores what becomes of a settlement that waits; gives it as it is then.
+/// Stores what becomes of a settlement, if it is as it was read; gives it as it is then.
 pub(in crate::allocation) fn change(tx: &mut Tx<'_>, row: &SettlementRow, fate: &Fate<'_>) -> Result<SettlementRow> {
     let after = SettlementRow {
         state: fate.state.to_owned(),
@@ -228,7 +228,7 @@ pub(in crate::allocation) fn change(tx: &mut Tx<'_>, row: &SettlementRow, fate: 
         reason: fate.reason.map(str::to_owned),
         ..row.clone()
     };
-    let of = settlements::table.filter(settlements::id.eq(&row.id)).filter(settlements::state.eq("waiting"));
+    let of = settlements::table.filter(settlements::id.eq(&row.id)).filter(settlements::state.eq(&row.state));
     let changed = update(of)
         .set((
             settlements::state.eq(&after.state),
@@ -241,7 +241,17 @@ pub(in crate::allocation) fn change(tx: &mut Tx<'_>, row: &SettlementRow, fate: 
         ))
         .execute(tx.conn())
         .map_err(broken)?;
-    if changed == 1 { Ok(after) } else { Err(Error::Broken(format!("settlement {} does not wait any more", row.code))) }
+    if changed == 1 {
+        Ok(after)
+    } else {
+        Err(Error::Broken(format!("settlement {} is not {} any more", row.code, row.state)))
+    }
+}
+
+/// The settlements that share out a line, by one of its payments each.
+pub(in crate::allocation) fn carried_out_on(conn: &mut Conn, line: &str) -> Result<Vec<SettlementRow>> {
+    let on = settlements::table.filter(settlements::line.eq(line)).order(settlements::route);
+    on.select(SettlementRow::as_select()).load(conn).map_err(broken)
 }
 
 /// The settlements of a master that wait for their lump: asked for each slice of lines, answered by the index.

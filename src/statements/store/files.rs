@@ -3,10 +3,10 @@
 use super::Remark;
 use crate::banking::{Profile, Profiles, Reader};
 use crate::db::schema::{events, statement_chunks, statement_files};
-use crate::db::seal::{Hash, hex};
+use crate::db::seal::{Hash, Hashing, hex};
 use crate::db::{Conn, Db, Tx, Who, broken};
 use crate::error::{Error, Result};
-use crate::statements::survey::Survey;
+use crate::statements::survey::{self, Survey};
 use crate::time::stored;
 use chrono::NaiveDateTime;
 use diesel::prelude::{
@@ -49,6 +49,8 @@ pub struct FileRow {
     pub state: String,
     /// JSON: problems of the file itself.
     pub problems: String,
+    /// Grows with each change of its stored bytes.
+    pub revision: i64,
 }
 
 /// The file with these bytes, if it came before.
@@ -85,7 +87,8 @@ pub struct NewFile {
 }
 
 /// Stores a file's bytes. Housekeeping: nothing follows from them until the file is accepted, and a crash leaves chunks that
-/// the next attempt replaces.
+/// the next attempt completes. Two that store the same bytes at once write the same chunks; who writes others, because the file
+/// changed after its digest was taken, moves the file's revision, and what was read before is not accepted ([`prove`]).
 pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) -> Result<FileRow> {
     let mut next = || -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(CHUNK);
@@ -108,24 +111,48 @@ pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) 
         return Ok(row);
     }
     for seq in 1i64.. {
-        let bytes = next()?;
+        let (file, bytes) = (row.id.clone(), next()?);
         if bytes.is_empty() {
+            db.write_slice("statement.store", who, move |tx| end_at(tx, &file, seq))?;
             break;
         }
-        let file = row.id.clone();
         db.write_slice("statement.store", who, move |tx| insert_chunk(tx, &file, seq, &bytes))?;
     }
     Ok(row)
 }
 
-fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<()> {
-    // Another import of the same bytes was quicker: what it has proved stays as it is.
+/// Whether the bytes of a file are proved already: another import of the same was quicker, and they stay as they are.
+fn is_proved(tx: &mut Tx<'_>, file: &str) -> Result<bool> {
     let state = statement_files::table.find(file).select(statement_files::state).first::<String>(tx.conn());
-    if state.map_err(broken)? == "accepted" {
+    Ok(state.map_err(broken)? == "accepted")
+}
+
+fn bytes_changed(tx: &mut Tx<'_>, file: &str) -> Result<()> {
+    let next = statement_files::revision.eq(statement_files::revision + 1);
+    update(statement_files::table.find(file)).set(next).execute(tx.conn()).map_err(broken)?;
+    Ok(())
+}
+
+/// An attempt of other bytes, or in chunks of another size, may have left more.
+fn end_at(tx: &mut Tx<'_>, file: &str, seq: i64) -> Result<()> {
+    let beyond = statement_chunks::table.filter(statement_chunks::file.eq(file)).filter(statement_chunks::seq.ge(seq));
+    if is_proved(tx, file)? || delete(beyond).execute(tx.conn()).map_err(broken)? == 0 {
         return Ok(());
     }
+    bytes_changed(tx, file)
+}
+
+fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<()> {
     // Housekeeping may be done twice when the answer to its commit was lost.
-    delete(statement_chunks::table.find((file, seq))).execute(tx.conn()).map_err(broken)?;
+    let there = statement_chunks::table.find((file, seq)).select(statement_chunks::bytes);
+    let there: Option<Vec<u8>> = there.first(tx.conn()).optional().map_err(broken)?;
+    if there.as_deref() == Some(bytes) || is_proved(tx, file)? {
+        return Ok(());
+    }
+    if there.is_some() {
+        delete(statement_chunks::table.find((file, seq))).execute(tx.conn()).map_err(broken)?;
+    }
+    bytes_changed(tx, file)?;
     let chunk = (statement_chunks::file.eq(file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(bytes));
     insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
     Ok(())
@@ -133,11 +160,7 @@ fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<(
 
 fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
     if let Some(row) = file_by_content(tx.conn(), &new.sha256)? {
-        // Taken in meanwhile by another process: its bytes are in use.
-        if row.state != "accepted" {
-            let old = statement_chunks::table.filter(statement_chunks::file.eq(&row.id));
-            delete(old).execute(tx.conn()).map_err(broken)?;
-        }
+        // What is stored of it stays: another process may be storing it at this moment.
         return set_origin(tx, row, &new.origin);
     }
     let row = FileRow {
@@ -152,6 +175,7 @@ fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
         received_at: stored(tx.now()),
         state: "storing".to_owned(),
         problems: "[]".to_owned(),
+        revision: 0,
     };
     insert_into(statement_files::table).values(&row).execute(tx.conn()).map_err(broken)?;
     set_origin(tx, row, &new.origin)
@@ -212,6 +236,53 @@ pub(in crate::statements) fn unsealed_origins(conn: &mut Conn) -> Result<Vec<Str
     }
     wrong.extend(sealed.into_keys().map(|id| format!("file {id}, whose origin was sealed, is gone")));
     Ok(wrong)
+}
+
+/// What a stored file was proved to say, and of which bytes that was read.
+#[derive(Debug)]
+pub struct Proven {
+    /// What it says.
+    pub survey: Survey,
+    file: String,
+    revision: i64,
+}
+
+impl Proven {
+    /// The file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+}
+
+/// Surveys a stored file: in one reading it is proved to be what came, and read.
+pub fn prove(db: &Db, file: &FileRow, profiles: &Profiles) -> Result<Proven> {
+    let failed = |e: io::Error| Error::Broken(format!("cannot read the stored {}: {e}", file.name));
+    // Before the first byte: who changes one after this moves it.
+    let revision = db.read(|conn| self::file(conn, &file.id))?.revision;
+    let mut bytes = Hashing::new(stored_bytes(db, &file.id));
+    let survey = survey::survey(io::BufReader::new(&mut bytes), profiles);
+    if hex(&bytes.finish().map_err(failed)?) != file.sha256 {
+        return Err(changed(&file.name));
+    }
+    Ok(Proven { survey, file: file.id.clone(), revision })
+}
+
+/// Whether the stored bytes are still those that were surveyed: asked in the commit that accepts them.
+pub(in crate::statements) fn is_as_proved(tx: &mut Tx<'_>, proven: &Proven) -> Result<()> {
+    let row = file(tx.conn(), &proven.file)?;
+    if row.revision == proven.revision { Ok(()) } else { Err(changed(&row.name)) }
+}
+
+fn changed(name: &str) -> Error {
+    Error::Conflict(format!("{name} changed while it was read; import it again when it is complete"))
+}
+
+/// The accepted files after this one, by id, a page of them; with their digests: for `check`.
+pub(in crate::statements) fn accepted_after(conn: &mut Conn, after: &str) -> Result<Vec<(String, String)>> {
+    let page =
+        statement_files::table.filter(statement_files::state.eq("accepted")).filter(statement_files::id.gt(after));
+    let page = page.select((statement_files::id, statement_files::sha256)).order(statement_files::id).limit(1_000);
+    page.load(conn).map_err(broken)
 }
 
 /// What the survey says of the file itself.

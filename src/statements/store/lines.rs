@@ -472,6 +472,12 @@ pub fn booked_already(conn: &mut Conn, master: &str, announced: &[NewLine]) -> R
 pub fn withdraw(tx: &mut Tx<'_>, id: &str) -> Result<()> {
     let set = (lines::posting.eq("withdrawn"), lines::unconfirmed.eq(false));
     update(lines::table.find(id)).set(set).execute(tx.conn()).map_err(broken)?;
+    // Who has paired with it before is to look again.
+    let of_line = lines::table.filter(lines::id.eq(id)).select(lines::master);
+    update(masters::table.filter(masters::id.eq_any(of_line)))
+        .set(masters::revision.eq(masters::revision + 1))
+        .execute(tx.conn())
+        .map_err(broken)?;
     Ok(())
 }
 

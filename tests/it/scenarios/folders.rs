@@ -58,7 +58,7 @@ pub fn folder(world: &mut World, step: &Step) -> Result<Outcome, String> {
 }
 
 /// `drop S1 into=rhein as=monday.xml checksum=right signature=right|forged marker half`: a statement that was written `later`
-/// comes into the folder. Without `as=` its own name.
+/// comes into the folder. Without `as=` its own name; `beside`: only what belongs to it.
 pub fn drop(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = step.need_name()?.to_owned();
     let written = world.written.get(&name).map(|w| w.file.clone());
@@ -75,7 +75,9 @@ pub fn drop(world: &mut World, step: &Step) -> Result<Outcome, String> {
         })
     };
     let failed = |e: std::io::Error| e.to_string();
-    put("", if step.words.has("half") { half } else { &bytes }).map_err(failed)?;
+    if !step.words.has("beside") {
+        put("", if step.words.has("half") { half } else { &bytes }).map_err(failed)?;
+    }
     match step.words.get("checksum") {
         None => {}
         Some("right") => put(".sha256", format!("{}  {file}\n", hex(&sha256(&bytes))).as_bytes()).map_err(failed)?,

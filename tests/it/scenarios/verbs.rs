@@ -124,7 +124,7 @@ const TABLE: &[Entry] = &[
     verb("rates", true, &["source", "base", "of", "by"], &[], reference::rates),
     verb("total", false, &["in", "as-of", "known-at", "product"], &[], reference::total),
     verb("folder", true, &["names", "ready", "checksum", "signature", "kind"], &[], folders::folder),
-    verb("drop", true, &["into", "as", "checksum", "signature"], &["half", "marker"], folders::drop),
+    verb("drop", true, &["into", "as", "checksum", "signature"], &["half", "marker", "beside"], folders::drop),
     verb("look", true, &["by"], &[], folders::look),
     verb("alarm", false, &["by"], &[], folders::alarm),
     verb("due", false, &[], &[], reference::due),
