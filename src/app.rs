@@ -2,6 +2,7 @@
 
 use crate::access;
 use crate::allocation::{self, rules::RuleFile};
+use crate::approvals;
 use crate::calendars::{self, CalendarTable};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
 use crate::chart::{self, Applied, ChartFile};
@@ -104,6 +105,8 @@ pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> 
     let mut violations = ledger::check::check(db, progress)?;
     let access = access::check::check(db)?.into_iter();
     violations.extend(access.map(|(invariant, what)| Violation::new(invariant, what)));
+    let approvals = approvals::check::check(db)?.into_iter();
+    violations.extend(approvals.map(|(invariant, what)| Violation::new(invariant, what)));
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);

@@ -21,6 +21,7 @@ macro_rules! say {
 }
 
 mod accounts;
+mod approvals;
 mod bench;
 mod bench_access;
 mod calendar;
@@ -109,6 +110,9 @@ enum Command {
     /// Roles: what each allows
     #[command(subcommand)]
     Roles(roles::Roles),
+    /// What takes four eyes: what waits, what it would change, and deciding on it
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Prove that every stored number follows from what it was made of
     Check,
     /// Measure on the given database
@@ -201,6 +205,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::People(people) => people::run(context, people),
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
+        Command::Approvals(approvals) => approvals::run(context, approvals),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),
     }

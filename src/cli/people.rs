@@ -116,7 +116,7 @@ pub fn run(context: &Context, command: &People) -> Result<()> {
     }
 }
 
-fn settings(context: &Context) -> Result<Settings> {
+pub(super) fn settings(context: &Context) -> Result<Settings> {
     Settings::of(&config::load(context.config.as_deref())?.access)
 }
 

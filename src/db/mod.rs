@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 pub mod bulk;
 mod conn;
 pub mod jobs;
+mod savepoint;
 pub mod schema;
 pub mod seal;
 pub mod textbook;

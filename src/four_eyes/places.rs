@@ -1,0 +1,106 @@
+//! Where a change acts, and whether it takes four eyes at all.
+
+use super::change::{Change, Grant};
+use crate::allocation::{self, RouteRow, settlement, settlement_file};
+use crate::approvals::Place;
+use crate::chart;
+use crate::db::Conn;
+use crate::error::Result;
+use crate::expectations;
+use crate::ledger::{self, AccountRow};
+use crate::statements;
+use std::collections::BTreeSet;
+
+/// Where it acts; `None` when it needs one person only: money that waits in suspense is placed, or stays with its owner.
+pub(super) fn places(conn: &mut Conn, change: &Change) -> Result<Option<Vec<Place>>> {
+    let all: BTreeSet<Place> = match change {
+        Change::Rules(_) | Change::BackTest { .. } | Change::Roles { .. } | Change::Policies(_) => {
+            BTreeSet::from([Place::treasury()])
+        }
+        Change::Grant(grant) => BTreeSet::from([of_grant(grant)?]),
+        Change::Limits(limits) => {
+            let account = ledger::account(conn, &limits.leaf)?;
+            BTreeSet::from([place(conn, &account)?])
+        }
+        Change::Settlement { name, sheet, .. } => {
+            let read = settlement_file::read(name, sheet.as_bytes())?;
+            let masters: BTreeSet<&str> = read.iter().map(|s| s.master.as_str()).collect();
+            masters.into_iter().map(|code| of_master(conn, code)).collect::<Result<_>>()?
+        }
+        Change::SettlementLine { settlement, .. } => {
+            let shown = settlement::show(conn, settlement)?;
+            BTreeSet::from([of_master(conn, &shown.master)?])
+        }
+        Change::Expectations { receipts } => {
+            let leaves: BTreeSet<&str> = receipts.iter().map(|r| r.leaf.as_str()).collect();
+            let mut all = BTreeSet::new();
+            for leaf in leaves {
+                let account = ledger::account(conn, leaf)?;
+                all.insert(place(conn, &account)?);
+            }
+            all
+        }
+        Change::Meeting { expectation, line, .. } => {
+            let expected = expectations::find(conn, expectation)?;
+            return between_owners(conn, line, &|a| a.id == expected.account);
+        }
+        Change::Reroute { line, .. } if line.starts_with("opening:") => return Ok(None),
+        Change::Reroute { line, leaf, .. } => return between_owners(conn, line, &|a| a.code == *leaf),
+    };
+    Ok(Some(all.into_iter().collect()))
+}
+
+fn of_grant(grant: &Grant) -> Result<Place> {
+    let part = grant.part()?;
+    let of_subtree = part.subtree.as_ref().map(|s| s.split('/').next().unwrap_or(s).to_owned());
+    let master = part.master.or(of_subtree);
+    Ok(Place { product: part.product, entity: part.entity, path: part.subtree.or(master.clone()), master })
+}
+
+fn of_master(conn: &mut Conn, code: &str) -> Result<Place> {
+    let master = chart::master(conn, code)?;
+    let at = chart::place_of(conn, master.account)?;
+    Ok(Place { product: None, entity: at.entity, master: Some(master.code.clone()), path: Some(master.code) })
+}
+
+fn place(conn: &mut Conn, account: &AccountRow) -> Result<Place> {
+    let at = chart::place_of(conn, account.id)?;
+    Ok(Place { product: at.product, entity: at.entity, master: at.master, path: Some(account.code.clone()) })
+}
+
+/// The routes that hold a line's money now, or that of one payment of it.
+pub(super) fn routes(conn: &mut Conn, line: &str) -> Result<Vec<RouteRow>> {
+    let (id, detail) = allocation::line_and_payment(line)?;
+    statements::line(conn, id)?;
+    let routes = allocation::routes_of(conn, id)?;
+    let mut now: Vec<RouteRow> = allocation::in_force(&routes).into_iter().cloned().collect();
+    if detail.is_some() {
+        now.retain(|r| r.detail == detail);
+    }
+    Ok(now)
+}
+
+/// Both sides of a move, when it goes from one product or entity to another; what waits in suspense is nobody's yet.
+fn between_owners(conn: &mut Conn, line: &str, is_to: &dyn Fn(&AccountRow) -> bool) -> Result<Option<Vec<Place>>> {
+    let placed = routes(conn, line)?.into_iter().filter(|r| !r.suspense);
+    let mut from = BTreeSet::new();
+    for route in placed {
+        from.extend(route.shares()?.into_iter().map(|(account, _)| account.0));
+    }
+    let accounts = ledger::accounts(conn)?;
+    let Some(to) = accounts.iter().find(|a| is_to(a)) else { return Ok(None) };
+    let owner = |place: &Place| (place.product.clone(), place.entity.clone());
+    let to = place(conn, to)?;
+    let mut all = BTreeSet::new();
+    for account in accounts.iter().filter(|a| from.contains(&a.id)) {
+        let place = place(conn, account)?;
+        if owner(&place) != owner(&to) {
+            all.insert(place);
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    all.insert(to);
+    Ok(Some(all.into_iter().collect()))
+}
