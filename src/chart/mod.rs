@@ -133,6 +133,9 @@ pub struct Applied {
     pub leaves: Vec<NewLeaf>,
     /// What has another name or other metadata now: `product tiktok`.
     pub updated: Vec<String>,
+    /// Leaves that were there and have other limits now; `updated` names them too.
+    #[serde(skip)]
+    pub limited: Vec<String>,
 }
 
 /// A leaf that was made.

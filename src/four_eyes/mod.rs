@@ -14,21 +14,24 @@
 //! | `change.rs` | the kinds with their contents, and carrying each out |
 //! | `places.rs` | where a change acts, and whether it takes four eyes at all |
 //! | `effect.rs` | what it would change |
+//! | `together.rs` | commands of which only a part takes four eyes |
 
 use crate::access;
 use crate::approvals::{self, Proposal, Ready};
 use crate::db::{Db, Tx, Who};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::fmt;
 use std::sync::Arc;
 
 mod change;
 mod effect;
 mod places;
+mod together;
 
 pub use change::{Change, Done, Grant, Limits, carry_out};
 use effect::{Effect, effect};
 use places::places;
+pub use together::{Added, add_person, apply_rules, create_key, import_sheet, refuse_limits};
 
 /// Why an approved change is not carried out, or a file is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,17 +173,4 @@ fn as_its_maker(tx: &mut Tx<'_>, ready: &Ready) -> Result<Done> {
         Effect::Nothing(_) => return Err(Refusal::ChangedMeanwhile.into()),
     }
     carry_out(tx, &change)
-}
-
-/// Refuses a command that would, among other things, make a change that has to be proposed.
-pub fn refuse_if_due(tx: &mut Tx<'_>, kind: approvals::Kind, leaf: &str, command: &'static str) -> Result<()> {
-    let account = crate::ledger::account(tx.conn(), leaf)?;
-    let at = crate::chart::place_of(tx.conn(), account.id)?;
-    let place =
-        approvals::Place { product: at.product, entity: at.entity, master: at.master, path: Some(account.code) };
-    if approvals::is_due(tx, kind, &[place])? {
-        let what = format!("the limits of {leaf}");
-        return Err(Error::from(Refusal::ProposeInstead { what, command }));
-    }
-    Ok(())
 }
