@@ -6,7 +6,7 @@ use super::store::{self, DecisionRow, ProposalRow};
 use super::{State, content, deciding};
 use crate::db::{Conn, Db};
 use crate::error::Result;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An invariant and what is wrong.
@@ -77,8 +77,7 @@ fn told(conn: &mut Conn) -> Result<BTreeMap<String, Told>> {
 
 fn events(row: &ProposalRow, decisions: &[DecisionRow], told: &Told, found: &mut Vec<Finding>) {
     let mut wrong = |what: &str| found.push(("I10", format!("proposal {}: {what}", row.id)));
-    let made = json!({ "kind": row.kind, "subject": row.subject, "digest": row.digest }).to_string();
-    if told.made.as_deref() != Some(made.as_str()) {
+    if told.made.as_deref() != Some(row.told().as_str()) {
         wrong("what was proposed is not what its event tells");
     }
     let ended: Vec<&str> = told.ended.iter().map(String::as_str).collect();

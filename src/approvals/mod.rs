@@ -22,11 +22,12 @@
 
 use crate::access::{self, Standing, covers_all};
 use crate::actor::Principal;
+use crate::db::seal::{Encoding, hex, sha256};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::scope::{Scope, Target};
 use crate::time::{Instant, from_stored, rfc3339, stored};
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -259,6 +260,16 @@ impl ProposalRow {
     fn policy(&self) -> Policy {
         Policy::from_json(&self.policy)
     }
+
+    /// What the event says that it was made: what is decided on, and by whose leave, both as digests.
+    fn told(&self) -> String {
+        let micros = |at: NaiveDateTime| from_stored(at).timestamp_micros();
+        let mut e = Encoding::new("tributary.proposal.terms.1");
+        e.text(&self.targets).text(&self.policy).text(&self.maker).optional(self.maker_person.as_deref());
+        e.int(micros(self.made_at)).int(micros(self.expires_at));
+        let terms = hex(&sha256(e.as_bytes()));
+        json!({ "kind": self.kind, "subject": self.subject, "digest": self.digest, "terms": terms }).to_string()
+    }
 }
 
 /// Where somebody may take a place of a policy.
@@ -270,7 +281,8 @@ fn scope_as(standing: &Standing, whom: &Whom) -> Scope {
 }
 
 fn reaches(scope: &Scope, places: &[Place]) -> bool {
-    covers_all(scope, places.iter().map(Place::target))
+    // Nowhere is nothing that anybody reaches but who reaches everything.
+    scope.is_everything() || (!places.is_empty() && covers_all(scope, places.iter().map(Place::target)))
 }
 
 fn may_decide(standing: &Standing, policy: &Policy, places: &[Place]) -> bool {
@@ -342,8 +354,7 @@ pub fn propose(tx: &mut Tx<'_>, new: &Proposal) -> Result<String> {
         why: None,
     };
     store::insert_proposal(tx.conn(), &row)?;
-    let after = json!({ "kind": row.kind, "subject": row.subject, "digest": row.digest });
-    tx.event("proposal.made", &row.id, None, Some(after.to_string()));
+    tx.event("proposal.made", &row.id, None, Some(row.told()));
     for before in open.into_iter().filter(|b| b.maker == row.maker) {
         let why = format!("its maker has proposed {} instead", row.id);
         end(tx, &before.id, State::Void, Some(&why))?;

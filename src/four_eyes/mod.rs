@@ -30,7 +30,7 @@ mod together;
 
 pub use change::{Change, Done, Grant, Limits, carry_out};
 use effect::{Effect, effect};
-use places::places;
+use places::{Acts, acts};
 pub use together::{Added, add_person, apply_rules, create_key, import_sheet, refuse_limits};
 
 /// Why an approved change is not carried out, or a file is not taken.
@@ -83,9 +83,8 @@ pub fn submit(db: &Db, who: &Arc<Who>, change: Change) -> Result<Came> {
 /// As [`submit`], as a part of a command.
 pub fn submit_in(tx: &mut Tx<'_>, change: &Change) -> Result<Came> {
     let kind = change.kind();
-    let places = match places(tx.conn(), change) {
-        Ok(Some(places)) => places,
-        Ok(None) => return carry_out(tx, change).map(Came::Done),
+    let Acts { places, alone } = match acts(tx.conn(), change) {
+        Ok(acts) => acts,
         Err(no) if no.is_answer() => {
             // The command itself says best what is wrong.
             tx.rehearse(|tx| carry_out(tx, change))?;
@@ -93,10 +92,10 @@ pub fn submit_in(tx: &mut Tx<'_>, change: &Change) -> Result<Came> {
         }
         Err(fault) => return Err(fault),
     };
-    if !approvals::is_due(tx, kind, &places)? {
+    approvals::refuse_maker(tx, kind, &change.absent(), &places)?;
+    if alone || !approvals::is_due(tx, kind, &places)? {
         return carry_out(tx, change).map(Came::Done);
     }
-    approvals::refuse_maker(tx, kind, &change.absent(), &places)?;
     let effect = match effect(tx, change)? {
         Effect::Changes(effect) => effect,
         Effect::Nothing(done) => return Ok(Came::Done(done)),
@@ -161,8 +160,11 @@ fn as_its_maker(tx: &mut Tx<'_>, ready: &Ready) -> Result<Done> {
     tx.act_as(&Arc::new(Who { actor: maker, scope }));
     let change = Change::of(ready.kind, &ready.content)?;
     // What needs one person only by now was something else when it was approved.
-    let places = places(tx.conn(), &change)?.ok_or(Refusal::ChangedMeanwhile)?;
-    approvals::refuse_maker(tx, ready.kind, &change.absent(), &places)?;
+    let acts = acts(tx.conn(), &change)?;
+    if acts.alone {
+        return Err(Refusal::ChangedMeanwhile.into());
+    }
+    approvals::refuse_maker(tx, ready.kind, &change.absent(), &acts.places)?;
     match effect(tx, &change)? {
         Effect::Changes(effect) => {
             let digest = approvals::content::digest(ready.kind, &change.subject(), &ready.content, &effect);

@@ -11,8 +11,16 @@ use crate::ledger::{self, AccountRow};
 use crate::statements;
 use std::collections::BTreeSet;
 
-/// Where it acts; `None` when it needs one person only: money that waits in suspense is placed, or stays with its owner.
-pub(super) fn places(conn: &mut Conn, change: &Change) -> Result<Option<Vec<Place>>> {
+/// Where a change acts.
+pub(super) struct Acts {
+    /// Everything that it touches.
+    pub(super) places: Vec<Place>,
+    /// One person is enough: money that waits in suspense is placed, or stays with its owner.
+    pub(super) alone: bool,
+}
+
+/// Where it acts, and whether it takes four eyes.
+pub(super) fn acts(conn: &mut Conn, change: &Change) -> Result<Acts> {
     let all: BTreeSet<Place> = match change {
         Change::Rules(_) | Change::BackTest { .. } | Change::Roles { .. } | Change::Policies(_) => {
             BTreeSet::from([Place::treasury()])
@@ -42,12 +50,11 @@ pub(super) fn places(conn: &mut Conn, change: &Change) -> Result<Option<Vec<Plac
         }
         Change::Meeting { expectation, line, .. } => {
             let expected = expectations::find(conn, expectation)?;
-            return between_owners(conn, line, &|a| a.id == expected.account);
+            return of_move(conn, line, &|a| a.id == expected.account);
         }
-        Change::Reroute { line, .. } if line.starts_with("opening:") => return Ok(None),
-        Change::Reroute { line, leaf, .. } => return between_owners(conn, line, &|a| a.code == *leaf),
+        Change::Reroute { line, leaf, .. } => return of_move(conn, line, &|a| a.code == *leaf),
     };
-    Ok(Some(all.into_iter().collect()))
+    Ok(Acts { places: all.into_iter().collect(), alone: false })
 }
 
 fn of_grant(grant: &Grant) -> Result<Place> {
@@ -80,27 +87,35 @@ pub(super) fn routes(conn: &mut Conn, line: &str) -> Result<Vec<RouteRow>> {
     Ok(now)
 }
 
-/// Both sides of a move, when it goes from one product or entity to another; what waits in suspense is nobody's yet.
-fn between_owners(conn: &mut Conn, line: &str, is_to: &dyn Fn(&AccountRow) -> bool) -> Result<Option<Vec<Place>>> {
-    let placed = routes(conn, line)?.into_iter().filter(|r| !r.suspense);
-    let mut from = BTreeSet::new();
-    for route in placed {
-        from.extend(route.shares()?.into_iter().map(|(account, _)| account.0));
-    }
+/// Both sides of a move. From one product or entity to another it takes four eyes; what waits in suspense is nobody's yet.
+fn of_move(conn: &mut Conn, line: &str, is_to: &dyn Fn(&AccountRow) -> bool) -> Result<Acts> {
     let accounts = ledger::accounts(conn)?;
-    let Some(to) = accounts.iter().find(|a| is_to(a)) else { return Ok(None) };
-    let owner = |place: &Place| (place.product.clone(), place.entity.clone());
-    let to = place(conn, to)?;
-    let mut all = BTreeSet::new();
-    for account in accounts.iter().filter(|a| from.contains(&a.id)) {
-        let place = place(conn, account)?;
-        if owner(&place) != owner(&to) {
-            all.insert(place);
+    let mut places = BTreeSet::new();
+    let mut alone = true;
+    let to = match accounts.iter().find(|a| is_to(a)) {
+        Some(to) => Some(place(conn, to)?),
+        None => None,
+    };
+    if let Some(master) = line.strip_prefix("opening:") {
+        places.insert(of_master(conn, master)?);
+    } else {
+        let (id, _) = allocation::line_and_payment(line)?;
+        let master = statements::line(conn, id)?.master;
+        for route in routes(conn, line)? {
+            for (account, _) in route.shares()? {
+                let Some(from) = accounts.iter().find(|a| a.id == account.0) else { continue };
+                let from = place(conn, from)?;
+                let owner = |place: &Place| (place.product.clone(), place.entity.clone());
+                alone &= route.suspense || to.as_ref().is_none_or(|to| owner(to) == owner(&from));
+                places.insert(from);
+            }
+        }
+        if places.is_empty() {
+            // It posted nothing: it is only the master's.
+            let code = chart::masters(conn)?.into_iter().find(|m| m.id == master).map(|m| m.code);
+            places.insert(of_master(conn, &code.unwrap_or_default())?);
         }
     }
-    if all.is_empty() {
-        return Ok(None);
-    }
-    all.insert(to);
-    Ok(Some(all.into_iter().collect()))
+    places.extend(to);
+    Ok(Acts { places: places.into_iter().collect(), alone })
 }

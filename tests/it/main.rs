@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod announced;
+mod approvals;
 mod chart;
 mod counts;
 mod crash;

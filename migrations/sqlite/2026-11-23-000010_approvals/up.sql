@@ -47,10 +47,10 @@ CREATE TABLE approval_policies (
     PRIMARY KEY (kind, version)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER decisions_append_only_update BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'I7: decisions are append-only'); END;
-CREATE TRIGGER decisions_append_only_delete BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'I7: decisions are append-only'); END;
-CREATE TRIGGER approval_policies_append_only_update BEFORE UPDATE ON approval_policies BEGIN SELECT RAISE(ABORT, 'I7: approval_policies are append-only'); END;
-CREATE TRIGGER approval_policies_append_only_delete BEFORE DELETE ON approval_policies BEGIN SELECT RAISE(ABORT, 'I7: approval_policies are append-only'); END;
+CREATE TRIGGER decisions_append_only_update BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'I2: decisions are append-only'); END;
+CREATE TRIGGER decisions_append_only_delete BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'I2: decisions are append-only'); END;
+CREATE TRIGGER approval_policies_append_only_update BEFORE UPDATE ON approval_policies BEGIN SELECT RAISE(ABORT, 'I2: approval_policies are append-only'); END;
+CREATE TRIGGER approval_policies_append_only_delete BEFORE DELETE ON approval_policies BEGIN SELECT RAISE(ABORT, 'I2: approval_policies are append-only'); END;
 -- Only how a proposal ends is written later, and once.
 CREATE TRIGGER proposals_once BEFORE UPDATE ON proposals
 WHEN OLD.state <> 'open' OR OLD.id <> NEW.id OR OLD.kind <> NEW.kind OR OLD.subject <> NEW.subject OR OLD.content <> NEW.content
@@ -58,4 +58,4 @@ WHEN OLD.state <> 'open' OR OLD.id <> NEW.id OR OLD.kind <> NEW.kind OR OLD.subj
      OR OLD.maker <> NEW.maker OR OLD.maker_person IS NOT NEW.maker_person OR OLD.made_at <> NEW.made_at
      OR OLD.expires_at <> NEW.expires_at
 BEGIN SELECT RAISE(ABORT, 'I7: what is proposed never changes'); END;
-CREATE TRIGGER proposals_kept BEFORE DELETE ON proposals BEGIN SELECT RAISE(ABORT, 'I7: proposals are kept'); END;
+CREATE TRIGGER proposals_kept BEFORE DELETE ON proposals BEGIN SELECT RAISE(ABORT, 'I2: proposals are append-only'); END;

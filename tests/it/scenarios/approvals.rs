@@ -45,7 +45,10 @@ pub fn propose(world: &mut World, step: &Step) -> Result<Outcome, String> {
         world.drafts.0 = RulesFile::default();
     }
     answer(came, |came| match came {
-        Came::Done(done) => Outcome::Done(said(world, &done)),
+        Came::Done(done) => match said(world, &done) {
+            nothing if nothing.is_empty() => Outcome::said("done: nothing new"),
+            said => Outcome::Done(said),
+        },
         Came::Waits(id) => Outcome::Done(vec![waits(world, &id)]),
     })
 }
