@@ -58,12 +58,8 @@ pub fn standing(conn: &mut Conn, person: &str) -> Result<Option<Standing>> {
 
 /// All active people.
 pub fn standings(conn: &mut Conn) -> Result<Vec<Standing>> {
-    let mut all = Vec::new();
-    for person in store::people_by_login(conn)?.into_iter().filter(|p| p.state == "active") {
-        let held = store::held_by_person(conn, &person.id)?;
-        all.push(Standing::of(person.id, held));
-    }
-    Ok(all)
+    let all = store::active_with_held(conn)?;
+    Ok(all.into_iter().map(|(person, held)| Standing::of(person, held)).collect())
 }
 
 /// The person that an actor is: a key counts as its owner; an operator or a part of Tributary is none.

@@ -117,7 +117,25 @@ pub struct Report {
     pub digest: String,
 }
 
+/// Moves and their sum, by the product that has less, the one that has more, and the currency.
+pub type ByProduct = BTreeMap<(String, String, String), (u64, i128)>;
+
 impl Report {
+    /// Moves between products; what is no product's is the house's, suspense or in transit.
+    pub fn by_product(&self) -> ByProduct {
+        let mut sums = ByProduct::new();
+        for t in &self.totals {
+            let of = |(code, product): &(String, Option<String>)| {
+                let other = code.split('/').nth(1).unwrap_or(code);
+                product.clone().unwrap_or_else(|| format!("({other})"))
+            };
+            let sum = sums.entry((of(&t.from), of(&t.to), t.currency.clone())).or_default();
+            *sum = (sum.0 + t.moves, sum.1 + t.minor);
+        }
+        sums.retain(|(from, to, _), _| from != to);
+        sums
+    }
+
     /// Refuses what is not what was shown under this digest.
     pub fn refuse_other(&self, digest: &str) -> Result<()> {
         if self.digest == digest.trim() {

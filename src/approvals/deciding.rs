@@ -101,7 +101,7 @@ fn decider(tx: &Tx<'_>) -> Result<String> {
 }
 
 /// Whoever looked at another digest has looked at something else; a beginning of it, as people copy it, is enough.
-fn is_digest(given: &str, digest: &str) -> bool {
+pub(super) fn is_digest(given: &str, digest: &str) -> bool {
     let given = given.trim();
     given.len() >= 12 && digest.starts_with(given)
 }
@@ -186,7 +186,8 @@ pub fn approve(tx: &mut Tx<'_>, id: &str, digest: &str, reason: &str) -> Result<
     let content = serde_json::from_str(&row.content)
         .map_err(|e| Error::Broken(format!("the content of proposal {}: {e}", row.id)))?;
     let maker = Actor::from_stored(&row.maker);
-    Ok(Some(Ready { kind: row.kind()?, content, digest: row.digest, maker, id: row.id }))
+    let approvers = decisions.into_iter().map(|d| d.person).collect();
+    Ok(Some(Ready { kind: row.kind()?, content, digest: row.digest, maker, approvers, id: row.id }))
 }
 
 /// Rejects exactly this digest, for a reason: the proposal ends.

@@ -1,8 +1,9 @@
 //! Proposals as they are shown.
 
-use super::deciding::{Approvals, found, visible};
+use super::deciding::{Approvals, found, is_digest, visible};
 use super::store::{self, DecisionRow, ProposalRow};
-use super::{Kind, State};
+use super::{Kind, Refusal, State, may_decide};
+use crate::access::{self, Standing};
 use crate::actor::Actor;
 use crate::db::Conn;
 use crate::error::{Error, Result};
@@ -52,6 +53,9 @@ pub struct Shown {
     pub policy: String,
     /// Who is still needed, while it is open.
     pub needs: Option<String>,
+    /// How many could decide on it now, while it is open; left out in a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deciders: Option<usize>,
     /// Who has decided what.
     pub decisions: Vec<Decided>,
     /// What it would change, before and after.
@@ -85,6 +89,7 @@ fn shown(conn: &mut Conn, row: ProposalRow, now: Instant) -> Result<Shown> {
     Ok(Shown {
         decisions: decisions.into_iter().map(&mut decided).collect(),
         needs: open.then(|| approvals.missing(&policy)),
+        deciders: None,
         policy: policy.to_string(),
         effect: json(&row.effect)?,
         content: json(&row.content)?,
@@ -104,7 +109,32 @@ fn shown(conn: &mut Conn, row: ProposalRow, now: Instant) -> Result<Shown> {
 /// One proposal, for who may know of it.
 pub fn show(conn: &mut Conn, actor: &Actor, id: &str, now: Instant) -> Result<Shown> {
     let row = found(conn, actor, id, now)?;
-    shown(conn, row, now)
+    let (policy, places, maker) = (row.policy(), row.places(), row.maker_person.clone());
+    let mut shown = shown(conn, row, now)?;
+    if shown.state == State::Open {
+        let decided = |person: &str| shown.decisions.iter().any(|d| d.person == person);
+        let may = |s: &Standing| maker.as_ref() != Some(&s.person) && !decided(&s.person);
+        let all = access::standings(conn)?;
+        shown.deciders = Some(all.iter().filter(|s| may(s) && may_decide(s, &policy, &places)).count());
+    }
+    Ok(shown)
+}
+
+impl Shown {
+    /// Refuses who decides on something else than this: before they sign in, which uses a code up. Deciding asks again.
+    pub fn refuse_other(&self, digest: &str) -> Result<()> {
+        if is_digest(digest, &self.digest) {
+            return Ok(());
+        }
+        Err(Refusal::OtherContent { id: self.proposal.clone() }.into())
+    }
+}
+
+/// Kind and content of a proposal, for who may know of it.
+pub fn content_of(conn: &mut Conn, actor: &Actor, id: &str, now: Instant) -> Result<(Kind, Value)> {
+    let row = found(conn, actor, id, now)?;
+    let content = serde_json::from_str(&row.content);
+    Ok((row.kind()?, content.map_err(|e| Error::Broken(format!("proposal {}: {e}", row.id)))?))
 }
 
 /// Which proposals are listed.

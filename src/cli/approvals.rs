@@ -169,7 +169,15 @@ fn print(context: &Context, db: &Db, s: &Shown) -> Result<()> {
         (None, Some(why), Some(at)) => say!("since {at}: {why}"),
         (None, _, at) => say!("since {}", at.as_deref().unwrap_or(&s.expires_at)),
     }
-    say!("approved by {}", s.policy);
+    say!("policy: {}", s.policy);
+    match s.deciders {
+        Some(0) => say!(
+            "Nobody can decide on it now: nobody but who has made or decided it has what the policy names, everywhere where it acts."
+        ),
+        Some(1) => say!("1 person can decide on it now"),
+        Some(n) => say!("{n} people can decide on it now"),
+        None => {}
+    }
     say!("digest {}", s.digest);
     for d in &s.decisions {
         let reason = d.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
@@ -242,6 +250,16 @@ fn print_totals(effect: &Value, totals: &[Value]) {
     if !totals.is_empty() {
         say!("\n{lines}");
     }
+    let products = effect["products"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut lines = table(&["from product", "to product", ">moves", ">amount", ""]);
+    for p in products {
+        let amount = grouped(text(&p["amount"]));
+        let [from, to, moves, currency] = ["from", "to", "moves", "currency"].map(|field| text(&p[field]));
+        lines.add_row([from, to, moves, amount, currency]);
+    }
+    if !products.is_empty() {
+        say!("\n{lines}");
+    }
     say!(
         "{} stored lines move; {} of them wait now and are placed, {} are placed now and wait",
         effect["moved"],
@@ -300,6 +318,7 @@ fn as_person<A>(
 fn approve(context: &Context, decision: &Decision) -> Result<()> {
     let db = context.open_treasury()?;
     let Decision { id, digest, login, reason } = decision;
+    read(&db, &context.who.actor, id)?.refuse_other(digest)?;
     let came = as_person(context, &db, login.as_deref(), |who| four_eyes::approve(&db, who, id, digest, reason))?;
     let shown = read(&db, &context.who.actor, id)?;
     if context.json {
@@ -344,6 +363,7 @@ fn print_done(done: &Done) -> Result<()> {
 fn reject(context: &Context, decision: &Decision) -> Result<()> {
     let db = context.open_treasury()?;
     let Decision { id, digest, login, reason } = decision;
+    read(&db, &context.who.actor, id)?.refuse_other(digest)?;
     as_person(context, &db, login.as_deref(), |who| four_eyes::reject(&db, who, id, digest, reason))?;
     ended(context, &db, id, "rejected")
 }

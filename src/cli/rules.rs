@@ -10,7 +10,6 @@ use crate::four_eyes::{Change as Asked, Done};
 use crate::money::Minor;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What to do with the rules.
@@ -313,7 +312,7 @@ fn say_report(report: &Report) -> Result<()> {
         }
         say!("\n{shown}");
         let mut shown = table(&["from product", "to product", ">moves", ">amount", ""]);
-        for ((from, to, currency), (moves, minor)) in by_product(report) {
+        for ((from, to, currency), (moves, minor)) in report.by_product() {
             shown.add_row([from, to, moves.to_string(), grouped(amount(&currency, minor)?), currency]);
         }
         say!("\n{shown}");
@@ -332,23 +331,6 @@ fn say_report(report: &Report) -> Result<()> {
         );
     }
     Ok(())
-}
-
-type ByProduct = BTreeMap<(String, String, String), (u64, i128)>;
-
-/// Moves between products; what is no product's is the house's, suspense or in transit.
-fn by_product(report: &Report) -> ByProduct {
-    let mut sums = ByProduct::new();
-    for t in &report.totals {
-        let of = |(code, product): &(String, Option<String>)| {
-            let other = code.split('/').nth(1).unwrap_or(code);
-            product.clone().unwrap_or_else(|| format!("({other})"))
-        };
-        let sum = sums.entry((of(&t.from), of(&t.to), t.currency.clone())).or_default();
-        *sum = (sum.0 + t.moves, sum.1 + t.minor);
-    }
-    sums.retain(|(from, to, _), _| from != to);
-    sums
 }
 
 fn report_json(report: &Report) -> Result<Value> {

@@ -109,18 +109,25 @@ fn of_versions(versions: &[Version]) -> Vec<Value> {
 
 /// Without the lines that were looked at: those that come and do not move change nothing of what is decided on.
 fn of_report(report: &Report) -> Result<Value> {
+    let amount = |code: &str, minor: i128| -> Result<String> {
+        let currency: Currency = code.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
+        Ok(Minor::from_sum(minor).map_err(|e| Error::Broken(e.to_string()))?.to_text(currency))
+    };
+    let mut products = Vec::new();
+    for ((from, to, currency), (moves, minor)) in report.by_product() {
+        let sum = amount(&currency, minor)?;
+        products.push(json!({ "from": from, "to": to, "moves": moves, "amount": sum, "currency": currency }));
+    }
     let mut totals = Vec::with_capacity(report.totals.len());
     for t in &report.totals {
-        let currency: Currency = t.currency.parse().map_err(|e: crate::money::Problem| Error::Broken(e.to_string()))?;
-        let minor = Minor::from_sum(t.minor).map_err(|e| Error::Broken(e.to_string()))?;
         totals.push(json!({
             "master": t.master, "currency": t.currency, "from": t.from.0, "from_product": t.from.1, "to": t.to.0,
-            "to_product": t.to.1, "moves": t.moves, "amount": minor.to_text(currency),
+            "to_product": t.to.1, "moves": t.moves, "amount": amount(&t.currency, t.minor)?,
         }));
     }
     Ok(json!({
         "rules": of_versions(&report.versions), "moved": report.moved, "newly_placed": report.newly_placed,
-        "newly_waiting": report.newly_waiting, "stuck": report.stuck, "totals": totals, "back_test": report.digest,
+        "newly_waiting": report.newly_waiting, "stuck": report.stuck, "totals": totals, "products": products, "back_test": report.digest,
     }))
 }
 

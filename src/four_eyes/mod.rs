@@ -17,6 +17,7 @@
 //! | `together.rs` | commands of which only a part takes four eyes |
 
 use crate::access;
+use crate::actor::Principal;
 use crate::approvals::{self, Proposal, Ready};
 use crate::db::{Db, Tx, Who};
 use crate::error::Result;
@@ -30,7 +31,7 @@ mod together;
 
 pub use change::{Change, Done, Grant, Limits, carry_out};
 use effect::{Effect, effect};
-use places::{Acts, acts};
+use places::{Acts, acts, concerned};
 pub use together::{Added, add_person, apply_rules, create_key, import_sheet, refuse_limits};
 
 /// Why an approved change is not carried out, or a file is not taken.
@@ -124,6 +125,7 @@ pub enum Approved {
 pub fn approve(db: &Db, who: &Arc<Who>, id: &str, digest: &str, reason: &str) -> Result<Approved> {
     let (id, digest, reason) = (id.to_owned(), digest.to_owned(), reason.to_owned());
     db.write("proposal.approve", who, move |tx| {
+        refuse_concerned(tx, &id)?;
         let Some(ready) = approvals::approve(tx, &id, &digest, &reason)? else { return Ok(Approved::Waits) };
         let approver = Arc::clone(tx.who());
         let tried = tx.attempt(|tx| as_its_maker(tx, &ready));
@@ -139,6 +141,16 @@ pub fn approve(db: &Db, who: &Arc<Who>, id: &str, digest: &str, reason: &str) ->
             }
         }
     })
+}
+
+/// Nobody decides on their own rights, whoever has proposed it.
+fn refuse_concerned(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let (actor, now) = (tx.actor().clone(), tx.now());
+    // Who is no person is refused by what comes next.
+    let Principal::Person(own) = actor.principal() else { return Ok(()) };
+    let (kind, content) = approvals::content_of(tx.conn(), &actor, id, now)?;
+    let concerned = concerned(tx.conn(), &Change::of(kind, &content)?)?;
+    if concerned.iter().any(|person| person == own) { Err(access::Refusal::OwnRights.into()) } else { Ok(()) }
 }
 
 /// Rejects a proposal, as the person who has signed in: it ends.
@@ -165,6 +177,11 @@ fn as_its_maker(tx: &mut Tx<'_>, ready: &Ready) -> Result<Done> {
         return Err(Refusal::ChangedMeanwhile.into());
     }
     approvals::refuse_maker(tx, ready.kind, &change.absent(), &acts.places)?;
+    // Who has come to hold what it is about since they approved it.
+    let concerned = concerned(tx.conn(), &change)?;
+    if ready.approvers.iter().any(|person| concerned.contains(person)) {
+        return Err(Refusal::ChangedMeanwhile.into());
+    }
     match effect(tx, &change)? {
         Effect::Changes(effect) => {
             let digest = approvals::content::digest(ready.kind, &change.subject(), &ready.content, &effect);

@@ -1,6 +1,8 @@
 //! Where a change acts, and whether it takes four eyes at all.
 
 use super::change::{Change, Grant};
+use crate::access;
+use crate::actor::Actor;
 use crate::allocation::{self, RouteRow, settlement, settlement_file};
 use crate::approvals::Place;
 use crate::chart;
@@ -55,6 +57,27 @@ pub(super) fn acts(conn: &mut Conn, change: &Change) -> Result<Acts> {
         Change::Reroute { line, leaf, .. } => return of_move(conn, line, &|a| a.code == *leaf),
     };
     Ok(Acts { places: all.into_iter().collect(), alone: false })
+}
+
+/// Those whose own rights a change would be about: they decide on it as little as its maker. A key's are its owner's.
+pub(super) fn concerned(conn: &mut Conn, change: &Change) -> Result<Vec<String>> {
+    let holders: Vec<(Option<String>, Option<String>)> = match change {
+        Change::Grant(grant) => vec![(grant.person.clone(), grant.key.clone())],
+        Change::Roles { file } => {
+            let (roles, _) = access::role::read(file).unwrap_or_default();
+            let grants = access::grants_of(conn)?.into_iter();
+            grants.filter(|g| roles.iter().any(|r| r.code == g.role)).map(|g| (g.person, g.api_key)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut people = Vec::new();
+    for (person, key) in holders {
+        people.extend(person);
+        if let Some(key) = key {
+            people.extend(access::person_of(conn, &Actor::key(&key))?);
+        }
+    }
+    Ok(people)
 }
 
 fn of_grant(grant: &Grant) -> Result<Place> {

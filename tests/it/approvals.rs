@@ -165,12 +165,10 @@ fn the_command_line_proposes_and_a_person_who_signs_in_decides() {
                 let arguments = ["approvals", "approve", id, "--digest", digest, "--login", login];
                 said(tributary(test, &arguments, lines))
             };
-            let paper = ann.recovery_codes[2 * number].reveal();
-            let (code, no) = decide("0123456789abcdef", "ann", &[PASSWORD, paper]);
+            // Before anybody signs in: a code counts once.
+            let (code, no) = decide("0123456789abcdef", "ann", &[]);
             assert_eq!((code, &no["error"]["code"]), (1, &"other_content".into()), "{no}");
-            let (code, no) = decide(digest, "ann", &[PASSWORD, paper]);
-            assert_eq!((code, &no["error"]["code"]), (1, &"sign_in_refused".into()), "a code counts once: {no}");
-            let (code, done) = decide(digest, "ann", &[PASSWORD, ann.recovery_codes[2 * number + 1].reveal()]);
+            let (code, done) = decide(digest, "ann", &[PASSWORD, ann.recovery_codes[number].reveal()]);
             assert_eq!((code, &done["state"]), (0, &"approved".into()), "{done}");
         }
         // A chart file cannot go around it, and a person is added whose role waits.
@@ -195,6 +193,21 @@ fn the_command_line_proposes_and_a_person_who_signs_in_decides() {
         assert_eq!((code, &done["state"]), (0, &"rejected".into()), "{done}");
         let (_, list) = said(tributary(test, &["approvals", "list"], &[]));
         assert_eq!(list["proposals"], serde_json::json!([]));
+        // What lies in a folder is proposed too; the file itself is taken.
+        let inside = |name: &str| folder.path().join(name);
+        std::fs::create_dir(inside("in")).expect("a folder");
+        let [incoming, archive, refused] = ["in", "archive", "refused"].map(inside);
+        let config = format!(
+            "[folder.erp]\nkind = 'expectations'\nincoming = {incoming:?}\narchive = {archive:?}\nrefused = {refused:?}\nstill_seconds = 0\n"
+        );
+        let config = file("tributary.toml", &config);
+        let receipts = format!("key,leaf,amount,from,until,reference\nE1,{LEAF},10.00,2026-03-01,2026-03-09,INV-77\n");
+        std::fs::write(inside("in/receipts.csv"), receipts).expect("written");
+        let (code, taken) = said(tributary(test, &["--config", &config, "folder", "take"], &[]));
+        assert_eq!((code, &taken["files"][0]["outcome"]), (0, &"taken".into()), "{taken}");
+        assert!(taken.to_string().contains("waits for approval pr_"), "{taken}");
+        let (_, list) = said(tributary(test, &["expect", "list"], &[]));
+        assert_eq!(list["expectations"], serde_json::json!([]));
         // Each was signed out again.
         assert_eq!(number(&test.url, "SELECT count(*) AS value FROM sessions WHERE ended_at IS NULL"), 0);
         assert_clean(&test.open(Options::default()));
