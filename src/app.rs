@@ -2,12 +2,14 @@
 
 use crate::access;
 use crate::allocation::{self, rules::RuleFile};
+use crate::approvals;
 use crate::calendars::{self, CalendarTable};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
 use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::expectations;
+use crate::four_eyes;
 use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
@@ -76,12 +78,16 @@ pub struct AppliedFile {
     pub calendars: Vec<String>,
     /// Names of settings that have another value.
     pub settings: Vec<String>,
+    /// The proposal of the rules, where they take four eyes: they are not in force yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for_approval: Option<String>,
 }
 
 impl AppliedFile {
     /// Whether everything was there already.
     pub fn nothing_new(&self) -> bool {
-        self.chart.nothing_new() && self.rules == 0 && self.calendars.is_empty() && self.settings.is_empty()
+        let waits = self.waiting_for_approval.is_some();
+        self.chart.nothing_new() && self.rules == 0 && self.calendars.is_empty() && self.settings.is_empty() && !waits
     }
 }
 
@@ -95,7 +101,9 @@ pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile>
         let calendars = calendars::apply(tx, &calendars)?;
         let settings = rates::apply_settings(tx, reporting_currency.as_deref(), rates.as_ref())?;
         let chart = chart::apply(tx, &chart)?;
-        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars, settings })
+        four_eyes::refuse_limits(tx, &chart)?;
+        let (rules, waiting_for_approval) = four_eyes::apply_rules(tx, rules.clone())?;
+        Ok(AppliedFile { chart, rules, calendars, settings, waiting_for_approval })
     })
 }
 
@@ -104,6 +112,8 @@ pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> 
     let mut violations = ledger::check::check(db, progress)?;
     let access = access::check::check(db)?.into_iter();
     violations.extend(access.map(|(invariant, what)| Violation::new(invariant, what)));
+    let approvals = approvals::check::check(db)?.into_iter();
+    violations.extend(approvals.map(|(invariant, what)| Violation::new(invariant, what)));
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);

@@ -82,6 +82,11 @@ fn state(key: &KeyRow, now: Instant) -> &'static str {
     }
 }
 
+/// Whether it counts.
+pub(super) fn is_live(key: &KeyRow, now: Instant) -> bool {
+    state(key, now) == "live"
+}
+
 /// All keys, by name and age; those that count no longer too.
 pub fn keys(conn: &mut Conn, now: Instant) -> Result<Vec<KeyView>> {
     let view = |k: KeyRow| KeyView {

@@ -372,6 +372,27 @@ pub(super) fn held_by_person(conn: &mut Conn, person: &str) -> Result<Vec<Held>>
     open.select((grants::role, grants::scope, roles::permissions.nullable())).load(conn).map_err(broken)
 }
 
+/// All active people, by login, with what each has.
+pub(super) fn active_with_held(conn: &mut Conn) -> Result<Vec<(String, Vec<Held>)>> {
+    let all = people::table
+        .left_join(grants::table.on(grants::person.eq(people::id.nullable()).and(grants::revoked_at.is_null())))
+        .left_join(roles::table.on(roles::code.nullable().eq(grants::role.nullable())))
+        .filter(people::state.eq("active"))
+        .order((people::login, grants::id))
+        .select((people::id, (grants::role.nullable(), grants::scope.nullable(), roles::permissions.nullable())));
+    let rows: Vec<(String, MaybeHeld)> = all.load(conn).map_err(broken)?;
+    let mut people: Vec<(String, Vec<Held>)> = Vec::new();
+    for (id, maybe) in rows {
+        if people.last().is_none_or(|(last, _)| *last != id) {
+            people.push((id, Vec::new()));
+        }
+        if let (Some((_, all)), Some(one)) = (people.last_mut(), held(maybe)) {
+            all.push(one);
+        }
+    }
+    Ok(people)
+}
+
 /// As [`held_by_person`].
 pub(super) fn held_by_key(conn: &mut Conn, key: &str) -> Result<Vec<Held>> {
     let open = grants::table

@@ -27,7 +27,8 @@ pub const MOST_MOVES: usize = 200_000;
 const ENTRIES: usize = 8_000;
 
 /// Which lines are looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// The first booking day.
     pub from: Option<NaiveDate>,
@@ -114,6 +115,45 @@ pub struct Report {
     pub totals: Vec<Total>,
     /// Names exactly this result.
     pub digest: String,
+}
+
+/// Moves and their sum, by the product that has less, the one that has more, and the currency.
+pub type ByProduct = BTreeMap<(String, String, String), (u64, i128)>;
+
+impl Report {
+    /// Moves between products; what is no product's is the house's, suspense or in transit.
+    pub fn by_product(&self) -> ByProduct {
+        let mut sums = ByProduct::new();
+        for t in &self.totals {
+            let of = |(code, product): &(String, Option<String>)| {
+                let other = code.split('/').nth(1).unwrap_or(code);
+                product.clone().unwrap_or_else(|| format!("({other})"))
+            };
+            let sum = sums.entry((of(&t.from), of(&t.to), t.currency.clone())).or_default();
+            *sum = (sum.0 + t.moves, sum.1 + t.minor);
+        }
+        sums.retain(|(from, to, _), _| from != to);
+        sums
+    }
+
+    /// Refuses what is not what was shown under this digest.
+    pub fn refuse_other(&self, digest: &str) -> Result<()> {
+        if self.digest == digest.trim() {
+            return Ok(());
+        }
+        // Without the new digest: what was not looked at is not applied.
+        Err(Error::Conflict(
+            "the rules, their file, the days or the lines are not those that were shown: look at `tributary rules test` \
+             again. Nothing was moved"
+                .to_owned(),
+        ))
+    }
+
+    /// Refuses what moves too much for one commit.
+    pub fn refuse_too_many(&self) -> Result<()> {
+        let most = u64::try_from(MOST_MOVES).unwrap_or(u64::MAX);
+        if self.moved > most { Err(Refusal::TooManyMoves { most: MOST_MOVES }.into()) } else { Ok(()) }
+    }
 }
 
 /// Runs a change over stored lines, writing nothing; `each` is given every line that moves.
@@ -404,14 +444,7 @@ pub fn apply(tx: &mut Tx<'_>, file: &RulesFile, bounds: &Bounds, digest: &str) -
         found.push(change);
         Ok(())
     })?;
-    if report.digest != digest.trim() {
-        // Without the new digest: what was not looked at is not applied.
-        return Err(Error::Conflict(
-            "the rules, their file, the days or the lines are not those that were shown: look at `tributary rules test` \
-             again. Nothing was moved"
-                .to_owned(),
-        ));
-    }
+    report.refuse_other(digest)?;
     changes::put_in_force(tx, &planned)?;
     let today = crate::time::day_of(tx.now());
     let (mut moved, mut refused) = (0, Vec::new());

@@ -5,10 +5,10 @@ use super::rules::{Rule, RuleFile, RuleSet};
 use super::store;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A file of rules, apart from the treasury file: `[[rule]]` tables as there, and codes to retire.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesFile {
     /// `[[rule]]`

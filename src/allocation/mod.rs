@@ -218,7 +218,7 @@ pub fn reroute(tx: &mut Tx<'_>, line: &str, leaf: &str, reason: &str) -> Result<
 }
 
 /// `LINE` or `LINE/3`: a line, and which payment of it, from 0.
-fn line_and_payment(text: &str) -> Result<(&str, Option<i64>)> {
+pub(crate) fn line_and_payment(text: &str) -> Result<(&str, Option<i64>)> {
     let Some((line, payment)) = text.split_once('/') else { return Ok((text, None)) };
     match payment.parse::<i64>() {
         Ok(number) if number >= 1 => Ok((line, Some(number - 1))),

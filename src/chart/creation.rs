@@ -44,6 +44,7 @@ pub(super) fn carry_out(tx: &mut Tx<'_>, plan: &Plan<'_>, stored: &Stored) -> Re
     for (code, terms) in &plan.limits {
         ledger::set_terms(creation.tx, code, terms, "declared in a file")?;
         creation.applied.updated.push(format!("limits of {code}"));
+        creation.applied.limited.push((*code).to_owned());
     }
     Ok(creation.applied)
 }

@@ -35,7 +35,7 @@ pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
 pub use file::ChartFile;
 pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
-pub use seen::{account_seen, accounts_seen};
+pub use seen::{Place, account_seen, accounts_seen, place_of};
 pub use sheet::{LineProblem, Sheet, read as read_sheet};
 pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
@@ -133,6 +133,9 @@ pub struct Applied {
     pub leaves: Vec<NewLeaf>,
     /// What has another name or other metadata now: `product tiktok`.
     pub updated: Vec<String>,
+    /// Leaves that were there and have other limits now; `updated` names them too.
+    #[serde(skip)]
+    pub limited: Vec<String>,
 }
 
 /// A leaf that was made.

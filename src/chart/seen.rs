@@ -11,10 +11,18 @@ use crate::scope::{self, Guarded, Placed, Scope, Target};
 
 /// Where an account stands; an account outside of all masters stands nowhere, and only the whole treasury covers it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) product: Option<String>,
-    pub(super) entity: Option<String>,
-    pub(super) master: Option<String>,
+pub struct Place {
+    /// The code of the product whose it is.
+    pub product: Option<String>,
+    /// The code of the entity that owns it.
+    pub entity: Option<String>,
+    /// The code of the master that it lies in.
+    pub master: Option<String>,
+}
+
+/// Where an account stands.
+pub fn place_of(conn: &mut Conn, account: i64) -> Result<Place> {
+    Ok(store::places(conn, Some(account))?.remove(&account).unwrap_or_default())
 }
 
 struct PlacedAccount {
@@ -47,7 +55,7 @@ pub fn accounts_seen(conn: &mut Conn, scope: &Scope) -> Result<Vec<AccountRow>> 
 pub fn account_seen(conn: &mut Conn, scope: &Scope, code: &str) -> Result<AccountRow> {
     let row = match ledger::account(conn, code) {
         Ok(account) => {
-            let place = store::places(conn, Some(account.id))?.remove(&account.id).unwrap_or_default();
+            let place = place_of(conn, account.id)?;
             Some(Guarded::new(PlacedAccount { account, place }))
         }
         Err(Error::NotFound(_)) => None,

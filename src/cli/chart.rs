@@ -81,6 +81,9 @@ fn print_applied(applied: &AppliedFile) {
     if applied.rules > 0 {
         say!("new versions of rules: {}", applied.rules);
     }
+    if let Some(id) = &applied.waiting_for_approval {
+        say!("the rules wait for approval: `tributary approvals show {id}`");
+    }
     if !applied.calendars.is_empty() {
         say!("calendars: {}", applied.calendars.join(", "));
     }

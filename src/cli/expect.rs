@@ -1,10 +1,10 @@
 //! `tributary expect`: what should come, before the bank tells of it.
 
 use super::table::{grouped, table};
-use super::{Context, print_json};
-use crate::allocation::announced;
+use super::{Context, approvals, print_json};
 use crate::error::{Error, Result};
 use crate::expectations::{self, Announced, Announcement, Filter, Refusal, State, file};
+use crate::four_eyes::{Change, Done};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -127,8 +127,11 @@ pub fn run(context: &Context, command: &Expect) -> Result<()> {
         }
         Expect::Meet { key, line, reason } => {
             let db = context.open_treasury()?;
-            let (of, by, why) = (key.clone(), line.clone(), reason.clone());
-            db.write("expectation.meet", &context.who, move |tx| announced::meet(tx, &of, &by, &why))?;
+            let (expectation, line_of, reason) = (key.clone(), line.clone(), reason.clone());
+            let change = Change::Meeting { expectation, line: line_of, reason };
+            if approvals::submit(context, &db, change)?.is_none() {
+                return Ok(());
+            }
             said(context, key, "met", &format!("{key} is met by line {line}"))
         }
         Expect::Expire => expire(context),
@@ -163,8 +166,9 @@ fn announcement(add: &Add) -> Announcement {
 
 fn announce(context: &Context, asked: Vec<Announcement>) -> Result<()> {
     let db = context.open_treasury()?;
-    let Announced { new, known } =
-        db.write("expectation.add", &context.who, move |tx| expectations::add(tx, &asked))?;
+    let change = Change::Expectations { receipts: asked };
+    let Some(done) = approvals::submit(context, &db, change)? else { return Ok(()) };
+    let Done::Expectations(Announced { new, known }) = done else { return Err(approvals::other(&done)) };
     if context.json {
         return print_json(&json!({ "new": new, "known": known }));
     }

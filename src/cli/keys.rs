@@ -1,10 +1,11 @@
 //! `tributary keys`: API keys, for the operator of the machine.
 
-use super::people::{RoleIn, done, role_json};
+use super::people::{RoleIn, done, role_json, say_waiting};
 use super::table::table;
-use super::{Context, print_json};
+use super::{Context, approvals, print_json};
 use crate::access::{self, Holder, KeyView, NewKey};
 use crate::error::Result;
+use crate::four_eyes::{self, Change, Done, Grant};
 use crate::scope::Part;
 use crate::time::{Clock, Instant, SystemClock, rfc3339};
 use serde_json::{Value, json};
@@ -72,9 +73,9 @@ pub fn run(context: &Context, command: &Keys) -> Result<()> {
         }
         Keys::Grant { id, role, scope } => {
             let db = context.open_treasury()?;
-            let (key, code, part) = (id.clone(), role.clone(), scope.clone());
-            let changed =
-                db.write("role.grant", &context.who, move |tx| access::grant(tx, Holder::Key(&key), &code, &part))?;
+            let change = Change::Grant(Grant::to(Holder::Key(id), role, scope));
+            let Some(did) = approvals::submit(context, &db, change)? else { return Ok(()) };
+            let Done::Grant(changed) = did else { return Err(approvals::other(&did)) };
             let how = if changed { "has now" } else { "had already" };
             let what = json!({ "key": id, "role": role, "scope": scope.to_string(), "changed": changed });
             done(context, what, &format!("The key {how} the role {role} in {scope}."))
@@ -88,11 +89,11 @@ fn create(context: &Context, name: &str, owner: &str, roles: &[RoleIn], days: i6
     let (id, secret) = NewKey::secret(&db)?;
     let roles = roles.iter().map(|r| (r.role.clone(), r.scope.clone())).collect();
     let new = NewKey { name: name.to_owned(), owner: owner.id, days, roles, id: id.clone() };
-    let until = db.write("key.create", &context.who, {
+    let added = db.write("key.create", &context.who, {
         let secret = secret.clone();
-        move |tx| access::create_key(tx, &new, &secret)
+        move |tx| four_eyes::create_key(tx, &new, &secret)
     })?;
-    print_key(context, &id, &secret, until)
+    print_key(context, &id, &secret, added.until, &added.waiting)
 }
 
 fn rotate(context: &Context, name: &str, days: i64) -> Result<()> {
@@ -102,19 +103,24 @@ fn rotate(context: &Context, name: &str, days: i64) -> Result<()> {
         let (name, id, secret) = (name.to_owned(), id.clone(), secret.clone());
         move |tx| access::rotate_key(tx, &name, days, &id, &secret)
     })?;
-    print_key(context, &id, &secret, until)?;
+    print_key(context, &id, &secret, until, &[])?;
     eprintln!(
         "The one before counts until it is revoked: change the machine to this one, then `tributary keys revoke`."
     );
     Ok(())
 }
 
-fn print_key(context: &Context, id: &str, secret: &access::Secret, until: Instant) -> Result<()> {
+fn print_key(context: &Context, id: &str, secret: &access::Secret, until: Instant, waiting: &[String]) -> Result<()> {
     if context.json {
-        return print_json(&json!({ "id": id, "key": secret.reveal(), "expires_at": rfc3339(until) }));
+        let mut shown = json!({ "id": id, "key": secret.reveal(), "expires_at": rfc3339(until) });
+        if !waiting.is_empty() {
+            shown["waiting_for_approval"] = json!(waiting);
+        }
+        return print_json(&shown);
     }
     say!("The key, which is shown only now and counts until {}:\n", rfc3339(until));
     say!("    {}", secret.reveal());
+    say_waiting(waiting);
     Ok(())
 }
 

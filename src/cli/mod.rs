@@ -21,6 +21,7 @@ macro_rules! say {
 }
 
 mod accounts;
+mod approvals;
 mod backup;
 mod bench;
 mod bench_access;
@@ -111,6 +112,9 @@ enum Command {
     /// Roles: what each allows
     #[command(subcommand)]
     Roles(roles::Roles),
+    /// What takes four eyes: what waits, what it would change, and deciding on it
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Prove that every stored number follows from what it was made of
     Check,
     /// Look at configuration, database, work and access, and say what mends what is not well
@@ -209,6 +213,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::People(people) => people::run(context, people),
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
+        Command::Approvals(approvals) => approvals::run(context, approvals),
         Command::Check => check::run(context),
         Command::Doctor => doctor::run(context),
         Command::Backup(args) => backup::back_up(context, args),

@@ -1,10 +1,11 @@
 //! `tributary people`: who may sign in and what they may do, for the operator of the machine.
 
 use super::table::table;
-use super::{Context, print_json, prompt};
+use super::{Context, approvals, print_json, prompt};
 use crate::access::{self, GrantRow, Holder, Joining, NewPerson, PersonView, Settings, SignIn};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done, Grant};
 use crate::scope::Part;
 use crate::time::{Clock, SystemClock, rfc3339};
 use serde_json::{Value, json};
@@ -116,7 +117,7 @@ pub fn run(context: &Context, command: &People) -> Result<()> {
     }
 }
 
-fn settings(context: &Context) -> Result<Settings> {
+pub(super) fn settings(context: &Context) -> Result<Settings> {
     Settings::of(&config::load(context.config.as_deref())?.access)
 }
 
@@ -127,7 +128,7 @@ fn first(context: &Context) -> Result<()> {
         let secret = secret.clone();
         move |tx| access::first(tx, &secret)
     })?;
-    print_invitation(context, None, &secret, until)
+    print_invitation(context, None, &secret, until, &[])
 }
 
 fn print_invitation(
@@ -135,12 +136,17 @@ fn print_invitation(
     person: Option<(&str, &str)>,
     secret: &access::Secret,
     until: crate::time::Instant,
+    waiting: &[String],
 ) -> Result<()> {
     if context.json {
-        return print_json(&json!({
+        let mut shown = json!({
             "person": person.map(|(id, _)| id), "login": person.map(|(_, login)| login),
             "invitation": secret.reveal(), "expires_at": rfc3339(until),
-        }));
+        });
+        if !waiting.is_empty() {
+            shown["waiting_for_approval"] = json!(waiting);
+        }
+        return print_json(&shown);
     }
     match person {
         Some((_, login)) => say!("The invitation of {login}, which is shown only now and counts once:"),
@@ -148,7 +154,15 @@ fn print_invitation(
     }
     say!("\n    {}\n", secret.reveal());
     say!("Join with `tributary people join` until {}.", rfc3339(until));
+    say_waiting(waiting);
     Ok(())
+}
+
+/// Roles that are given only when others have approved it.
+pub(super) fn say_waiting(waiting: &[String]) {
+    for id in waiting {
+        say!("A role waits for approval: `tributary approvals show {id}`");
+    }
 }
 
 fn join(context: &Context) -> Result<()> {
@@ -184,17 +198,12 @@ fn add(context: &Context, new: NewPerson, roles: &[RoleIn]) -> Result<()> {
     let db = context.open_treasury()?;
     let secret = access::invitation()?;
     let login = new.login.clone();
-    let (id, until) = db.write("person.add", &context.who, {
-        let (secret, roles) = (secret.clone(), roles.to_vec());
-        move |tx| {
-            let (id, until) = access::add(tx, &new, &secret)?;
-            for RoleIn { role, scope } in &roles {
-                access::grant(tx, Holder::Person(&id), role, scope)?;
-            }
-            Ok((id, until))
-        }
+    let roles: Vec<(String, Part)> = roles.iter().map(|r| (r.role.clone(), r.scope.clone())).collect();
+    let added = db.write("person.add", &context.who, {
+        let secret = secret.clone();
+        move |tx| four_eyes::add_person(tx, &new, &roles, &secret)
     })?;
-    print_invitation(context, Some((&id, &login)), &secret, until)
+    print_invitation(context, Some((&added.id, &login)), &secret, added.until, &added.waiting)
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -263,16 +272,15 @@ fn reset(context: &Context, login: &str) -> Result<()> {
         let (id, secret) = (person.id.clone(), secret.clone());
         move |tx| access::reset(tx, &id, &secret)
     })?;
-    print_invitation(context, Some((&person.id, &person.login)), &secret, until)
+    print_invitation(context, Some((&person.id, &person.login)), &secret, until, &[])
 }
 
 fn grant(context: &Context, login: &str, role: &str, scope: &Part) -> Result<()> {
     let db = context.open_treasury()?;
     let person = db.read(|conn| access::person_by_login(conn, login))?;
-    let changed = db.write("role.grant", &context.who, {
-        let (id, role, scope) = (person.id.clone(), role.to_owned(), scope.clone());
-        move |tx| access::grant(tx, Holder::Person(&id), &role, &scope)
-    })?;
+    let change = Change::Grant(Grant::to(Holder::Person(&person.id), role, scope));
+    let Some(did) = approvals::submit(context, &db, change)? else { return Ok(()) };
+    let Done::Grant(changed) = did else { return Err(approvals::other(&did)) };
     let how = if changed { "has now" } else { "had already" };
     let what = json!({ "person": person.id, "role": role, "scope": scope.to_string(), "changed": changed });
     done(context, what, &format!("{login} {how} the role {role} in {scope}."))

@@ -2,10 +2,11 @@
 
 use super::people::done;
 use super::table::table;
-use super::{Context, print_json};
+use super::{Context, approvals, print_json};
 use crate::access::role::{Role, built_in_roles};
 use crate::access::{self, Permission};
 use crate::error::{Error, Result};
+use crate::four_eyes::{Change, Done};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,8 @@ fn apply(context: &Context, file: &Path) -> Result<()> {
     let unreadable = |e| Error::NotFound(format!("cannot read {}: {e}", file.display()));
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     let db = context.open_treasury()?;
-    let applied = db.write("roles.apply", &context.who, move |tx| access::apply_roles(tx, &text))?;
+    let Some(did) = approvals::submit(context, &db, Change::Roles { file: text })? else { return Ok(()) };
+    let Done::Roles(applied) = did else { return Err(approvals::other(&did)) };
     let what = serde_json::to_value(&applied).map_err(|e| Error::Broken(e.to_string()))?;
     let sentence = match (applied.changed.as_slice(), applied.retired.as_slice()) {
         ([], []) => "Everything was so already.".to_owned(),

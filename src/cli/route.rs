@@ -1,10 +1,11 @@
 //! `tributary route`: what waits in suspense and why, what suggests itself for it, and placing it by a person.
 
 use super::table::{grouped, table};
-use super::{Context, print_json};
+use super::{Context, approvals, print_json};
 use crate::allocation;
 use crate::allocation::suggest::{Reason, Suggestion};
 use crate::error::{Error, Result};
+use crate::four_eyes::{Change, Done};
 use crate::money::Minor;
 use serde_json::{Value, json};
 
@@ -55,10 +56,9 @@ pub fn run(context: &Context, args: &Route) -> Result<()> {
 
 fn place(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> {
     let db = context.open_treasury()?;
-    let posted = {
-        let (line, leaf, reason) = (line.to_owned(), leaf.to_owned(), reason.to_owned());
-        db.write("allocation.reroute", &context.who, move |tx| allocation::reroute(tx, &line, &leaf, &reason))?
-    };
+    let change = Change::Reroute { line: line.to_owned(), leaf: leaf.to_owned(), reason: reason.to_owned() };
+    let Some(done) = approvals::submit(context, &db, change)? else { return Ok(()) };
+    let Done::Reroute(posted) = done else { return Err(approvals::other(&done)) };
     if context.json {
         return print_json(&json!({ "line": line, "to": leaf, "entry": posted.number }));
     }

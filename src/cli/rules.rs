@@ -1,15 +1,15 @@
 //! `tributary rules`: the rules and their versions, what a change would move among stored lines, and putting it in force.
 
 use super::table::{grouped, table};
-use super::{Context, print_json};
+use super::{Context, approvals, print_json};
 use crate::allocation::backtest::{self, Applied, Bounds, Change, Report};
-use crate::allocation::changes::{self, RulesFile, Version};
+use crate::allocation::changes::{RulesFile, Version};
 use crate::allocation::{self, RuleRow};
 use crate::error::{Error, Result};
+use crate::four_eyes::{Change as Asked, Done};
 use crate::money::Minor;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What to do with the rules.
@@ -192,6 +192,25 @@ fn targets(to: &Value) -> String {
     to.as_array().into_iter().flatten().map(target).collect::<Vec<_>>().join(", ")
 }
 
+/// New versions of rules as a proposal shows them: what each said before, and what it would say.
+pub(super) fn print_versions(versions: &[Value]) {
+    let mut lines = table(&["rule", ">version", "", ">priority", "~when", "~to"]);
+    for v in versions {
+        let code = v["rule"].as_str().unwrap_or_default().to_owned();
+        for (what, definition) in [("before", &v["before"]), ("after", &v["after"])] {
+            let version = v["version"].as_i64().unwrap_or_default() - i64::from(what == "before");
+            let cells = match definition {
+                Value::Null if what == "before" => continue,
+                Value::Null => ["retired".to_owned(), String::new(), String::new()],
+                said => [said["priority"].to_string(), words(&said["when"]), targets(&said["to"])],
+            };
+            let [priority, when, to] = cells;
+            lines.add_row([code.clone(), version.to_string(), what.to_owned(), priority, when, to]);
+        }
+    }
+    say!("{lines}");
+}
+
 fn version_json(row: &RuleRow) -> Value {
     json!({
         "code": row.code, "version": row.version, "priority": row.priority, "state": row.state, "definition": definition(row),
@@ -201,7 +220,8 @@ fn version_json(row: &RuleRow) -> Value {
 
 fn apply(context: &Context, file: RulesFile) -> Result<()> {
     let db = context.open_treasury()?;
-    let versions = db.write("rules.apply", &context.who, move |tx| changes::apply(tx, &file))?;
+    let Some(done) = approvals::submit(context, &db, Asked::Rules(file))? else { return Ok(()) };
+    let Done::Rules(versions) = done else { return Err(approvals::other(&done)) };
     if context.json {
         return print_json(&json!({ "versions": versions.iter().map(made_json).collect::<Vec<_>>() }));
     }
@@ -216,7 +236,7 @@ fn made_json(version: &Version) -> Value {
     json!({ "code": version.code, "version": version.version, "state": version.state })
 }
 
-fn say_versions(versions: &[Version], what: &str) {
+pub(super) fn say_versions(versions: &[Version], what: &str) {
     if versions.is_empty() {
         say!("no rule changes: all are as they were");
     }
@@ -292,7 +312,7 @@ fn say_report(report: &Report) -> Result<()> {
         }
         say!("\n{shown}");
         let mut shown = table(&["from product", "to product", ">moves", ">amount", ""]);
-        for ((from, to, currency), (moves, minor)) in by_product(report) {
+        for ((from, to, currency), (moves, minor)) in report.by_product() {
             shown.add_row([from, to, moves.to_string(), grouped(amount(&currency, minor)?), currency]);
         }
         say!("\n{shown}");
@@ -311,23 +331,6 @@ fn say_report(report: &Report) -> Result<()> {
         );
     }
     Ok(())
-}
-
-type ByProduct = BTreeMap<(String, String, String), (u64, i128)>;
-
-/// Moves between products; what is no product's is the house's, suspense or in transit.
-fn by_product(report: &Report) -> ByProduct {
-    let mut sums = ByProduct::new();
-    for t in &report.totals {
-        let of = |(code, product): &(String, Option<String>)| {
-            let other = code.split('/').nth(1).unwrap_or(code);
-            product.clone().unwrap_or_else(|| format!("({other})"))
-        };
-        let sum = sums.entry((of(&t.from), of(&t.to), t.currency.clone())).or_default();
-        *sum = (sum.0 + t.moves, sum.1 + t.minor);
-    }
-    sums.retain(|(from, to, _), _| from != to);
-    sums
 }
 
 fn report_json(report: &Report) -> Result<Value> {
@@ -360,22 +363,29 @@ fn change_json(change: &Change) -> Result<Value> {
 
 fn reroute(context: &Context, file: RulesFile, bounds: Bounds, digest: &str) -> Result<()> {
     let db = context.open_treasury()?;
-    let digest = digest.to_owned();
-    let Applied { report, moved, refused } =
-        db.write("rules.reroute", &context.who, move |tx| backtest::apply(tx, &file, &bounds, &digest))?;
+    let asked = Asked::BackTest { file, bounds, digest: digest.to_owned() };
+    let Some(done) = approvals::submit(context, &db, asked)? else { return Ok(()) };
+    let Done::BackTest(applied) = done else { return Err(approvals::other(&done)) };
     if context.json {
+        let Applied { report, moved, refused } = *applied;
         let mut shown = report_json(&report)?;
         shown["rerouted"] = json!(moved);
         let refused = refused.iter().map(|r| json!({ "line": r.line, "code": r.code, "message": r.why }));
         shown["refused"] = Value::Array(refused.collect());
         return print_json(&shown);
     }
+    say_applied(&applied)
+}
+
+/// What applying a back-test has done.
+pub(super) fn say_applied(applied: &Applied) -> Result<()> {
+    let Applied { report, moved, refused } = applied;
     say_versions(&report.versions, "in force");
-    say_report(&report)?;
+    say_report(report)?;
     say!("{moved} lines are moved");
     if !refused.is_empty() {
         let mut shown = table(&["line", "refused", "~why"]);
-        for r in &refused {
+        for r in refused {
             shown.add_row([&r.line, &r.code, &r.why]);
         }
         say!("\n{shown}\n{} lines stay where they are; the rules are in force all the same.", refused.len());

@@ -2,10 +2,11 @@
 
 use super::expect::read_sheet;
 use super::table::{grouped, table};
-use super::{Context, print_json};
+use super::{Context, approvals, print_json};
 use crate::allocation::settlement::{self, Imported, Shown};
 use crate::allocation::settlement_file;
 use crate::error::{Error, Result};
+use crate::four_eyes::{Change, Done};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -52,10 +53,7 @@ pub enum Settlement {
 /// Runs a subcommand.
 pub fn run(context: &Context, command: &Settlement) -> Result<()> {
     match command {
-        Settlement::Import { file } => {
-            let imported = import(context, file)?;
-            print_imported(context, &imported)
-        }
+        Settlement::Import { file } => import(context, file),
         Settlement::List { master, state } => list(context, master.as_deref(), state.as_deref()),
         Settlement::Show { id } => show(context, id),
         Settlement::Apply { settlement, line } => apply(context, settlement, line),
@@ -76,11 +74,21 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-fn import(context: &Context, path: &Path) -> Result<Vec<Imported>> {
+/// A file as it is proposed; one that is no CSV in UTF-8 has problems that reading it tells.
+fn sheet(name: &str, bytes: Vec<u8>) -> Result<(Vec<settlement_file::Settlement>, String)> {
+    let read = settlement_file::read(name, &bytes)?;
+    let text = String::from_utf8(bytes).map_err(|e| Error::NotFound(format!("{name} is not UTF-8: {e}")))?;
+    Ok((read, text))
+}
+
+fn import(context: &Context, path: &Path) -> Result<()> {
     let name = file_name(path);
-    let read = settlement_file::read(&name, &read_sheet(path)?)?;
+    let (_, sheet) = sheet(&name, read_sheet(path)?)?;
     let db = context.open_treasury()?;
-    db.write("settlement.import", &context.who, move |tx| settlement::import(tx, &name, &read))
+    let change = Change::Settlement { name, sheet, line: None };
+    let Some(done) = approvals::submit(context, &db, change)? else { return Ok(()) };
+    let Done::Settlement(imported) = done else { return Err(approvals::other(&done)) };
+    print_imported(context, &imported)
 }
 
 fn print_imported(context: &Context, imported: &[Imported]) -> Result<()> {
@@ -104,9 +112,9 @@ fn print_imported(context: &Context, imported: &[Imported]) -> Result<()> {
 
 fn apply(context: &Context, settlement: &str, line: &str) -> Result<()> {
     let path = Path::new(settlement);
-    let code = if path.is_file() {
+    let (code, change) = if path.is_file() {
         let name = file_name(path);
-        let read = settlement_file::read(&name, &read_sheet(path)?)?;
+        let (read, sheet) = sheet(&name, read_sheet(path)?)?;
         let [only] = read.as_slice() else {
             return Err(Error::NotFound(format!(
                 "{name} has {} settlements; import it, then apply each by its name",
@@ -114,17 +122,16 @@ fn apply(context: &Context, settlement: &str, line: &str) -> Result<()> {
             )));
         };
         let code = only.code.clone();
-        let db = context.open_treasury()?;
-        let of = line.to_owned();
         // In one commit, so that the line that a person names is not beaten by one that is found.
-        db.write("settlement.apply", &context.who, move |tx| settlement::import_and_apply(tx, &name, &read, &of))?;
-        code
+        (code, Change::Settlement { name, sheet, line: Some(line.to_owned()) })
     } else {
-        let db = context.open_treasury()?;
-        let (code, of) = (settlement.to_owned(), line.to_owned());
-        db.write("settlement.apply", &context.who, move |tx| settlement::apply(tx, &code, &of))?;
-        settlement.to_owned()
+        let of = line.to_owned();
+        (settlement.to_owned(), Change::SettlementLine { settlement: settlement.to_owned(), line: of })
     };
+    let db = context.open_treasury()?;
+    if approvals::submit(context, &db, change)?.is_none() {
+        return Ok(());
+    }
     let shown = context.open_to_read()?.read(|conn| settlement::show(conn, &code))?;
     if context.json {
         return print_json(&shown);

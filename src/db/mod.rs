@@ -18,6 +18,7 @@ mod conn;
 pub mod copy;
 pub mod health;
 pub mod jobs;
+mod savepoint;
 pub mod schema;
 pub mod seal;
 pub mod textbook;

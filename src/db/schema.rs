@@ -621,6 +621,9 @@ diesel::table! {
     }
 }
 
+mod approvals;
+pub use approvals::{approval_policies, decisions, proposals};
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -666,4 +669,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     roles,
     grants,
+    proposals,
+    decisions,
+    approval_policies,
 );

@@ -161,6 +161,11 @@ impl<'c> Tx<'c> {
         &self.who.actor
     }
 
+    /// Who acts, to come back to after [`Tx::act_as`].
+    pub(crate) fn who(&self) -> &Arc<Who> {
+        &self.who
+    }
+
     /// What they may see and touch.
     pub fn scope(&self) -> &Scope {
         &self.who.scope
@@ -221,6 +226,11 @@ impl<'c> Tx<'c> {
 
     pub(super) fn mark(&self) -> Mark {
         Mark { entries_given: self.entries_given, entry_leaves: self.entry_leaves.len(), events: self.events.len() }
+    }
+
+    /// Whether something was recorded since then.
+    pub(super) fn has_recorded_since(&self, mark: &Mark) -> bool {
+        self.events.len() > mark.events || self.entries_given > mark.entries_given
     }
 
     pub(super) fn back_to(&mut self, mark: &Mark) {

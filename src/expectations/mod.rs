@@ -64,7 +64,8 @@ impl fmt::Display for Refusal {
 }
 
 /// A receipt that somebody announces, as it is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Announcement {
     /// Where it stands, for problems: `line 4: `, or nothing.
     pub at: String,

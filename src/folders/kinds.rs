@@ -8,6 +8,7 @@ use crate::config::FolderKind;
 use crate::db::seal::{Hash, hex, sha256};
 use crate::error::{Error, Result};
 use crate::expectations;
+use crate::four_eyes::{self, Came, Change, Done};
 use crate::rates;
 use crate::statements::{self, Remark, StatementRow, survey};
 use serde_json::{Value, json};
@@ -140,27 +141,48 @@ fn no_bank_file(desk: &Desk<'_>, file: &Proved<'_>) -> Result<Option<Vec<Remark>
 }
 
 fn of_settlements(desk: &Desk<'_>, folder: &Folder, file: &Proved<'_>) -> Result<Told> {
-    let read = allocation::settlement_file::read(file.name, &sheet(file)?)?;
-    let (name, note) = (file.name.to_owned(), note(folder, file));
-    let done = desk.db.write("settlement.import", desk.who, move |tx| {
-        let done = allocation::settlement::import(tx, &name, &read)?;
-        note.of(tx);
-        Ok(done)
-    })?;
+    let bytes = sheet(file)?;
+    allocation::settlement_file::read(file.name, &bytes)?;
+    let not_text = |e| Error::NotFound(format!("{} is not UTF-8: {e}", file.name));
+    let sheet = String::from_utf8(bytes).map_err(not_text)?;
+    let change = Change::Settlement { name: file.name.to_owned(), sheet, line: None };
+    let done = match submit(desk, note(folder, file), change)? {
+        Came::Waits(id) => return Ok(waits(&id)),
+        Came::Done(Done::Settlement(done)) => done,
+        Came::Done(other) => return Err(unlike(&other)),
+    };
     let states: Vec<String> = done.iter().map(|s| format!("{} {}", s.settlement, s.state.replace('_', " "))).collect();
     let already = done.iter().all(|s| s.known);
     Ok(taken(already, format!("settlement {}", states.join(", ")), json!({ "settlements": done })))
 }
 
 fn of_expectations(desk: &Desk<'_>, folder: &Folder, file: &Proved<'_>) -> Result<Told> {
-    let (asked, note) = (expectations::file::read(&sheet(file)?)?, note(folder, file));
-    let done = desk.db.write("expectation.add", desk.who, move |tx| {
-        let done = expectations::add(tx, &asked)?;
-        note.of(tx);
-        Ok(done)
-    })?;
+    let receipts = expectations::file::read(&sheet(file)?)?;
+    let done = match submit(desk, note(folder, file), Change::Expectations { receipts })? {
+        Came::Waits(id) => return Ok(waits(&id)),
+        Came::Done(Done::Expectations(done)) => done,
+        Came::Done(other) => return Err(unlike(&other)),
+    };
     let said = format!("{} expected, {} known already", done.new, done.known);
     Ok(taken(done.new == 0, said, json!({ "new": done.new, "known": done.known })))
+}
+
+/// Does what a file asks for, or proposes it, and keeps where the file came from in the same commit.
+fn submit(desk: &Desk<'_>, note: take::Note, change: Change) -> Result<Came> {
+    desk.db.write(change.command(), desk.who, move |tx| {
+        let came = four_eyes::submit_in(tx, &change)?;
+        note.of(tx);
+        Ok(came)
+    })
+}
+
+fn unlike(done: &Done) -> Error {
+    Error::Broken(format!("another kind of change was carried out: {done:?}"))
+}
+
+/// What a file asks for takes four eyes; the file itself is taken in, and is not needed again.
+fn waits(id: &str) -> Told {
+    taken(false, format!("waits for approval {id}"), json!({ "waiting_for_approval": id }))
 }
 
 fn of_rates(desk: &Desk<'_>, folder: &Folder, file: &Proved<'_>) -> Result<Told> {

@@ -16,7 +16,7 @@ use tributary::error::{Error, Result};
 use tributary::scope::Part;
 use tributary::time::SetClock;
 
-const PASSWORD: &str = "the heron eats at dawn";
+pub const PASSWORD: &str = "the heron eats at dawn";
 const TOTP: [u8; 20] = [3; 20];
 
 fn settings() -> Settings {
@@ -29,7 +29,7 @@ fn operator() -> Arc<Who> {
 }
 
 /// A clock that stands, so that a test says which code is which.
-fn opened(test: &TestDb) -> (Arc<SetClock>, Db) {
+pub fn opened(test: &TestDb) -> (Arc<SetClock>, Db) {
     let clock = Arc::new(SetClock::at("2026-03-02T09:00:00Z".parse().expect("an instant")));
     (clock.clone(), test.open(Options { clock, ..Options::default() }))
 }
@@ -45,7 +45,7 @@ fn joining(db: &Db, invitation: &Secret, person: Option<NewPerson>) -> Joining {
 }
 
 /// Adds somebody with roles, who joins.
-fn person(db: &Db, login: &str, roles: &[&str]) -> Joined {
+pub fn person(db: &Db, login: &str, roles: &[&str]) -> Joined {
     let invitation = access::invitation().expect("a secret");
     let new = NewPerson { login: login.to_owned(), name: format!("Name of {login}") };
     let (secret, roles) = (invitation.clone(), roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>());
@@ -282,7 +282,7 @@ fn whoever_is_not_signed_in_changes_nothing() {
 }
 
 /// The binary, with these lines on its standard input.
-fn tributary(test: &TestDb, arguments: &[&str], lines: &[&str]) -> (i32, String, String) {
+pub fn tributary(test: &TestDb, arguments: &[&str], lines: &[&str]) -> (i32, String, String) {
     let url = match &test.url {
         tributary::db::Url::Lite(path) => format!("sqlite://{}", path.display()),
         tributary::db::Url::Pg(url) => url.clone(),

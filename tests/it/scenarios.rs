@@ -9,10 +9,11 @@
 //! | `script.rs` | the language: lines to steps, and results back into the text (pure) |
 //! | `world.rs` | what a story has made so far: a database, a clock, and its names for things |
 //! | `verbs.rs` | the table of verbs, each calling one command of the library |
-//! | `access.rs`, `chart.rs`, `bank.rs`, `folders.rs`, `rules.rs`, `healing.rs`, `announced.rs`, `journal.rs`, `questions.rs`, `reference.rs` | the verbs |
+//! | `access.rs`, `chart.rs`, `bank.rs`, `folders.rs`, `rules.rs`, `healing.rs`, `announced.rs`, `approvals.rs`, `journal.rs`, `questions.rs`, `reference.rs` | the verbs |
 
 mod access;
 mod announced;
+mod approvals;
 mod bank;
 mod chart;
 mod folders;

@@ -250,7 +250,7 @@ impl<'a> Victim<'a> {
 }
 
 /// As an administrator would, before going to work.
-fn drop_protection(test: &TestDb) {
+pub fn drop_protection(test: &TestDb) {
     let queries = match test.engine {
         Engine::Sqlite => vec!["SELECT 'DROP TRIGGER ' || name AS value FROM sqlite_master WHERE type = 'trigger'"],
         Engine::Postgres => vec![

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// The modules of `src/` from the bottom up: each may use those of earlier rows only. Those of the first and of the last
 /// row may also use each other.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["actor", "error", "ids", "money", "scope", "sheet", "time", "config"],
     &["banking"],
     &["db"],
@@ -25,6 +25,7 @@ const LAYERS: [&[&str]; 15] = [
     &["expectations", "rates"],
     &["statements"],
     &["allocation"],
+    &["four_eyes"],
     &["funding", "payments", "sweeps", "reconciliation", "positions", "folders"],
     &["http", "web"],
     &["simulator", "demo", "cli", "app", "backup", "doctor", "main", "lib"],

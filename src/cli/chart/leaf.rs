@@ -1,8 +1,9 @@
 //! `tributary chart freeze | unfreeze | close | reopen | limit`: the life and the limits of one leaf.
 
-use crate::chart::{self, LimitChange, Move};
-use crate::cli::{Context, print_json};
+use crate::chart::{self, Move};
+use crate::cli::{Context, approvals, print_json};
 use crate::error::Result;
+use crate::four_eyes::{Change, Done, Limits};
 use crate::ledger::{self, AccountRow, Terms};
 use crate::money::Minor;
 use crate::time::last_day_before;
@@ -65,21 +66,22 @@ pub fn change_state(context: &Context, one: &One, asked: Move) -> Result<()> {
 
 /// Changes limits, or shows them when none is given.
 pub fn limit(context: &Context, asked: &Limit) -> Result<()> {
-    let or_none = |text: &Option<String>| text.clone().map(|t| (t != "none").then_some(t));
-    let change = LimitChange {
-        floor: or_none(&asked.floor),
-        ceiling: or_none(&asked.ceiling),
-        movement_limit: or_none(&asked.movement),
-        expires_on: asked.expires.map(|day| day.0),
-    };
-    let changed = if change.is_empty() {
+    let given = [&asked.floor, &asked.ceiling, &asked.movement].iter().any(|text| text.is_some());
+    let changed = if !given && asked.expires.is_none() {
         None
     } else {
         let db = context.open_treasury()?;
-        let (code, reason) = (asked.one.leaf.clone(), asked.one.reason.clone());
-        let done =
-            db.write("chart.change_limits", &context.who, move |tx| chart::change_limits(tx, &code, &change, &reason))?;
-        Some(done.1)
+        let limits = Limits {
+            leaf: asked.one.leaf.clone(),
+            floor: asked.floor.clone(),
+            ceiling: asked.ceiling.clone(),
+            movement_limit: asked.movement.clone(),
+            expires_on: asked.expires.map(|day| day.0.map_or_else(|| "none".to_owned(), |d| d.to_string())),
+            reason: asked.one.reason.clone(),
+        };
+        let Some(done) = approvals::submit(context, &db, Change::Limits(limits))? else { return Ok(()) };
+        let Done::Limits(_, changed) = done else { return Err(approvals::other(&done)) };
+        Some(changed)
     };
     let (account, time_zone) = context.open_to_read()?.read(|conn| {
         let account = ledger::account(conn, &asked.one.leaf)?;

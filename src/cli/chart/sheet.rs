@@ -4,6 +4,7 @@ use crate::chart;
 use crate::cli::table::table;
 use crate::cli::{Context, print_json};
 use crate::error::{Error, Result};
+use crate::four_eyes;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ pub fn import(context: &Context, args: &Import) -> Result<()> {
         return plan(context, &args.file, &sheet);
     }
     let db = context.open_treasury()?;
-    let applied = db.write("chart.import", &context.who, move |tx| chart::import(tx, &sheet));
+    let applied = db.write("chart.import", &context.who, move |tx| four_eyes::import_sheet(tx, &sheet));
     let applied = applied.map_err(|e| e.within(&path))?;
     if context.json {
         let mut shown = serde_json::to_value(&applied).map_err(|e| Error::Broken(e.to_string()))?;

@@ -23,6 +23,11 @@ pub struct Known {
     recovery_codes: Vec<Secret>,
 }
 
+/// A person's id.
+pub fn id(person: &Known) -> &str {
+    &person.id
+}
+
 const PASSWORD: &str = "the heron eats at dawn";
 
 fn settings() -> Settings {
@@ -126,7 +131,7 @@ pub fn disable(world: &mut World, step: &Step) -> Result<Outcome, String> {
 }
 
 /// A person's or a key's id.
-fn holder(world: &World, name: &str) -> Result<(bool, String), String> {
+pub fn holder(world: &World, name: &str) -> Result<(bool, String), String> {
     match world.people.get(name) {
         Some(person) => Ok((true, person.id.clone())),
         None => world.id(name).map(|id| (false, id)).ok_or_else(|| format!("there is no person or key {name}")),
@@ -270,16 +275,20 @@ pub fn revoke_key(world: &mut World, step: &Step) -> Result<Outcome, String> {
     answer(done, |changed| Outcome::said(if changed { "revoked" } else { "revoked before" }))
 }
 
-/// `role desk allows="positions.read lines.route"`; without `allows` it is retired.
-pub fn role(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    let code = step.need_name()?;
-    let text = match step.words.get("allows") {
+/// The file of a role that allows this, or that retires it.
+pub fn role_file(code: &str, allows: Option<&str>) -> String {
+    match allows {
         Some(allows) => {
             let permissions: Vec<String> = allows.split_whitespace().map(|p| format!("{p:?}")).collect();
             format!("[[role]]\ncode = {code:?}\nname = \"Of the story\"\npermissions = [{}]\n", permissions.join(", "))
         }
         None => format!("retire = [{code:?}]\n"),
-    };
+    }
+}
+
+/// `role desk allows="positions.read lines.route"`; without `allows` it is retired.
+pub fn role(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let text = role_file(step.need_name()?, step.words.get("allows"));
     let done = write(world, step, "roles.apply", move |tx| access::apply_roles(tx, &text));
     answer(done, |a| {
         let how = if !a.changed.is_empty() {

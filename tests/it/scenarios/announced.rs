@@ -10,12 +10,19 @@ use tributary::expectations::{self, Announcement, Filter, Shown};
 
 /// `expect E1 leaf=tiktok amount=250.00 from=2026-03-02 until=2026-03-10 ref=INV-1 account=DE89`
 pub fn expect(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    let words = &step.words;
+    let asked = announcement(world, &step.words, step.need_name()?)?;
+    let who = World::who(&step.words);
+    let added = world.db.write("expectation.add", &who, move |tx| expectations::add(tx, std::slice::from_ref(&asked)));
+    answer(added, |added| Outcome::said(if added.new == 1 { "open" } else { "known already" }))
+}
+
+/// A receipt, as its words say it.
+pub fn announcement(world: &World, words: &Words, key: &str) -> Result<Announcement, String> {
     let get = |key: &str| words.get(key).map(str::to_owned);
     let today = world.today();
-    let asked = Announcement {
+    Ok(Announcement {
         at: String::new(),
-        key: step.need_name()?.to_owned(),
+        key: key.to_owned(),
         leaf: world.code(words.need("leaf")?),
         amount: words.need("amount")?.to_owned(),
         currency: get("currency"),
@@ -24,10 +31,7 @@ pub fn expect(world: &mut World, step: &Step) -> Result<Outcome, String> {
         account: get("account"),
         note: get("note"),
         metadata: get("metadata"),
-    };
-    let who = World::who(words);
-    let added = world.db.write("expectation.add", &who, move |tx| expectations::add(tx, std::slice::from_ref(&asked)));
-    answer(added, |added| Outcome::said(if added.new == 1 { "open" } else { "known already" }))
+    })
 }
 
 /// `expected E1 -> met line=I1`: where it stands.
@@ -89,10 +93,28 @@ pub fn expire(world: &mut World, _: &Step) -> Result<Outcome, String> {
 /// `settlement S1 master=us-usd platform="Apple Inc." total=60.00`, its lines below: `tiktok gross=100.00 commission=30.00
 /// net=70.00`. Written as a CSV file and imported as any is.
 pub fn settlement(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let code = step.need_name()?;
+    let (name, text) = (format!("{code}.csv"), sheet(world, step, code)?);
+    let read = match settlement_file::read(&name, text.as_bytes()) {
+        Ok(read) => read,
+        Err(no) => return answer(Err::<(), _>(no), |()| Outcome::Done(Vec::new())),
+    };
+    let who = World::who(&step.words);
+    let imported = world.db.write("settlement.import", &who, move |tx| settlement::import(tx, &name, &read));
+    match imported {
+        Ok(all) => {
+            let all: Vec<String> = all.iter().map(|one| told(world, one)).collect();
+            Ok(Outcome::Done(all))
+        }
+        Err(no) => answer(Err::<(), _>(no), |()| Outcome::Done(Vec::new())),
+    }
+}
+
+/// The CSV of a settlement with its lines below.
+pub fn sheet(world: &World, step: &Step, code: &str) -> Result<String, String> {
     let (words, today) = (&step.words, world.today());
     let mut text =
         "settlement,master,platform,payer_account,reference,currency,total,paid_on,leaf,product,market,gross,commission,tax,net,item\n".to_owned();
-    let code = step.need_name()?;
     let head = [
         code,
         words.need("master")?,
@@ -116,20 +138,7 @@ pub fn settlement(world: &mut World, step: &Step) -> Result<Outcome, String> {
         let amounts = ["gross", "commission", "tax", "net"].map(get).join(",");
         text.push_str(&format!("{head},{of},{amounts},{}\n", get("item")));
     }
-    let name = format!("{code}.csv");
-    let read = match settlement_file::read(&name, text.as_bytes()) {
-        Ok(read) => read,
-        Err(no) => return answer(Err::<(), _>(no), |()| Outcome::Done(Vec::new())),
-    };
-    let who = World::who(words);
-    let imported = world.db.write("settlement.import", &who, move |tx| settlement::import(tx, &name, &read));
-    match imported {
-        Ok(all) => {
-            let all: Vec<String> = all.iter().map(|one| told(world, one)).collect();
-            Ok(Outcome::Done(all))
-        }
-        Err(no) => answer(Err::<(), _>(no), |()| Outcome::Done(Vec::new())),
-    }
+    Ok(text)
 }
 
 fn told(world: &mut World, one: &Imported) -> String {

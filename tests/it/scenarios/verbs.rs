@@ -2,7 +2,7 @@
 
 use super::script::{Outcome, Step};
 use super::world::{Verb, World};
-use super::{access, announced, bank, chart, folders, healing, journal, questions, reference, rules};
+use super::{access, announced, approvals, bank, chart, folders, healing, journal, questions, reference, rules};
 
 struct Entry {
     verb: &'static str,
@@ -69,6 +69,40 @@ const FLOW_KEYS: &[&str] = &[
     "details",
     "ultimate",
     "charges",
+];
+
+const PROPOSE_KEYS: &[&str] = &[
+    "what",
+    "by",
+    "reason",
+    "retire",
+    "from",
+    "until",
+    "to",
+    "role",
+    "scope",
+    "allows",
+    "leaf",
+    "floor",
+    "ceiling",
+    "movement",
+    "expires",
+    "line",
+    "settlement",
+    "master",
+    "platform",
+    "account",
+    "ref",
+    "currency",
+    "total",
+    "paid-on",
+    "receipt",
+    "amount",
+    "note",
+    "metadata",
+    "kind",
+    "needs",
+    "days",
 ];
 
 const TABLE: &[Entry] = &[
@@ -144,8 +178,8 @@ const TABLE: &[Entry] = &[
     verb("report", true, &["master", "number", "page", "day", "id", "closing"], &["later"], bank::report),
     verb("notification", true, &["master", "number", "day", "id"], &["later"], bank::notification),
     verb("accept", true, &["reason", "by"], &[], healing::accept),
-    verb("reject", true, &["reason", "by"], &[], healing::reject),
-    verb("withdraw", true, &["reason", "by"], &[], healing::withdraw),
+    verb("reject", true, &["reason", "of", "by"], &[], approvals::reject),
+    verb("withdraw", true, &["reason", "by"], &[], approvals::withdraw),
     verb("line", true, &[], &[], healing::line),
     verb("pending", false, &["master"], &[], healing::pending),
     verb("breaks", false, &[], &[], healing::breaks),
@@ -205,6 +239,11 @@ const TABLE: &[Entry] = &[
     verb("key", true, &["owner", "machine", "roles", "days", "rotates", "by"], &[], access::key),
     verb("revoke-key", true, &["by"], &[], access::revoke_key),
     verb("role", true, &["allows", "by"], &[], access::role),
+    verb("propose", true, PROPOSE_KEYS, &[], approvals::propose),
+    verb("approve", true, &["reason", "of", "by"], &[], approvals::approve),
+    verb("proposal", true, &["by"], &["effect"], approvals::proposal_shown),
+    verb("proposals", false, &["by"], &[], approvals::proposals),
+    verb("expire-proposals", false, &[], &[], approvals::expire),
     verb("check", false, &[], &[], questions::check),
 ];
 
@@ -218,7 +257,7 @@ pub fn run(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = if entry.named { step.name() } else { None };
     let flags: Vec<&str> = entry.flags.iter().copied().chain(name).collect();
     step.words.only(entry.keys, &flags)?;
-    if !step.body.is_empty() && !["statement", "report", "notification", "settlement"].contains(&said) {
+    if !step.body.is_empty() && !["statement", "report", "notification", "settlement", "propose"].contains(&said) {
         return Err(format!("{said} has no lines below it"));
     }
     (entry.run)(world, step)

@@ -71,6 +71,8 @@ pub struct World {
     pub people: BTreeMap<String, Known>,
     /// Secrets of sessions and keys by name.
     pub secrets: BTreeMap<String, Secret>,
+    /// Proposals by name: id, and the digest that was shown.
+    pub proposals: BTreeMap<String, (String, String)>,
     /// What results call by a name: code or id, and the name.
     called: Vec<(String, String)>,
     /// Numbers for what has no name.
@@ -101,6 +103,7 @@ impl World {
             folders: Folders::default(),
             people: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            proposals: BTreeMap::new(),
             called: Vec::new(),
             count: 0,
             _database: database,

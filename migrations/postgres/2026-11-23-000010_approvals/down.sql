@@ -1,0 +1,4 @@
+DROP TABLE approval_policies;
+DROP TABLE decisions;
+DROP TABLE proposals;
+DROP FUNCTION proposals_once();

@@ -1,0 +1,3 @@
+DROP TABLE approval_policies;
+DROP TABLE decisions;
+DROP TABLE proposals;

@@ -1,0 +1,37 @@
+//! Parts of a command that may say no, or are only tried: what they wrote is undone, and the command goes on.
+
+use super::conn::broken;
+use super::tx::Tx;
+use crate::error::Result;
+
+impl Tx<'_> {
+    /// Runs a part of a command. When it says no, what it wrote is undone, and the "no" is the inner result; the outer one is a
+    /// fault of the machine.
+    pub fn attempt<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
+        let mark = self.mark();
+        self.conn().run("SAVEPOINT part").map_err(broken)?;
+        let done = part(self);
+        match &done {
+            Err(fault) if !fault.is_answer() => return Err(fault.clone()),
+            Err(_) => {
+                self.conn().run("ROLLBACK TO SAVEPOINT part").map_err(broken)?;
+                self.back_to(&mark);
+            }
+            Ok(_) => {}
+        }
+        self.conn().run("RELEASE SAVEPOINT part").map_err(broken)?;
+        Ok(done)
+    }
+
+    /// Runs a part of a command and undoes it, to know what it would say. Answers that, and whether it would record anything.
+    pub fn rehearse<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<(A, bool)> {
+        let mark = self.mark();
+        self.conn().run("SAVEPOINT part").map_err(broken)?;
+        let done = part(self)?;
+        let recorded = self.has_recorded_since(&mark);
+        self.conn().run("ROLLBACK TO SAVEPOINT part").map_err(broken)?;
+        self.back_to(&mark);
+        self.conn().run("RELEASE SAVEPOINT part").map_err(broken)?;
+        Ok((done, recorded))
+    }
+}
