@@ -8,6 +8,7 @@ use crate::chart::{self, Applied, ChartFile};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::expectations;
+use crate::http::{self, Operation};
 use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
@@ -97,6 +98,15 @@ pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile>
         let chart = chart::apply(tx, &chart)?;
         Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars, settings })
     })
+}
+
+/// The table of operations: all that can be asked for over HTTP.
+pub fn operations() -> Vec<Operation> {
+    let mut all = http::operations();
+    all.extend(access::api::operations());
+    all.extend(positions::api::operations());
+    all.extend(expectations::api::operations());
+    all
 }
 
 /// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.

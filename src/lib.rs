@@ -14,6 +14,7 @@ pub mod demo;
 pub mod error;
 pub mod expectations;
 pub mod folders;
+pub mod http;
 pub mod ids;
 pub mod ledger;
 pub mod money;

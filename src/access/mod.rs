@@ -12,6 +12,7 @@
 //! | `people.rs` | people: added, joined, reset, disabled; the first administrator |
 //! | `sign_in.rs`, `sessions.rs`, `keys.rs` | signing in, sessions, API keys |
 //! | `grants.rs`, `custom.rs` | who gets which role, and what is refused; a treasury's own roles |
+//! | `api.rs` | all of it over HTTP |
 //! | `check.rs` | the proof |
 //!
 //! A person's states:
@@ -28,6 +29,7 @@ use crate::time::{Instant, rfc3339};
 use chrono::TimeDelta;
 use std::fmt;
 
+pub mod api;
 pub mod check;
 mod custom;
 mod grants;

@@ -41,6 +41,7 @@ mod rates;
 mod roles;
 mod route;
 mod rules;
+mod serve;
 mod settlement;
 mod statement;
 mod statement_due;
@@ -109,6 +110,8 @@ enum Command {
     /// Roles: what each allows
     #[command(subcommand)]
     Roles(roles::Roles),
+    /// Answer over HTTP until it is stopped: /docs shows what can be asked for
+    Serve(serve::Serve),
     /// Prove that every stored number follows from what it was made of
     Check,
     /// Measure on the given database
@@ -201,6 +204,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::People(people) => people::run(context, people),
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
+        Command::Serve(serve) => serve::run(context, serve),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),
     }

@@ -185,6 +185,11 @@ impl Db {
         self.queue()?.batch(lane, kind, who, items)
     }
 
+    /// Whether commands are taken: opened for writing, and the writer's thread is there.
+    pub fn takes_writes(&self) -> bool {
+        self.writing.as_ref().is_some_and(|w| w.queue.is_open())
+    }
+
     fn queue(&self) -> Result<&writer::Queue> {
         let writing = self.writing.as_ref();
         writing

@@ -619,6 +619,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    idempotency_keys (principal, key) {
+        principal -> Text,
+        key -> Text,
+        operation -> Text,
+        digest -> Binary,
+        status -> BigInt,
+        answer -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    server_secrets (name) {
+        name -> Text,
+        value -> Binary,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -664,4 +683,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     roles,
     grants,
+    idempotency_keys,
+    server_secrets,
 );

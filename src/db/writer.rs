@@ -212,21 +212,8 @@ where
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         tx.act_as(&self.who);
-        let mark = tx.mark();
-        tx.conn().run("SAVEPOINT command").map_err(broken)?;
-        match (self.command)(tx) {
-            Err(fault) if !fault.is_answer() => return Err(fault),
-            Err(no) => {
-                // What it wrote before it was refused is undone; that it was refused is recorded.
-                tx.conn().run("ROLLBACK TO SAVEPOINT command").map_err(broken)?;
-                tx.back_to(&mark);
-                let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
-                tx.event("command.refused", self.name, None, Some(after.to_string()));
-                self.answer = Some(Err(no));
-            }
-            Ok(answer) => self.answer = Some(Ok(answer)),
-        }
-        tx.conn().run("RELEASE SAVEPOINT command").map_err(broken)
+        self.answer = Some(tx.attempt(self.name, &self.command)?);
+        Ok(())
     }
 
     fn answer(self: Box<Self>, fault: Option<Error>) {
@@ -324,6 +311,11 @@ impl Queue {
         lanes.closed = true;
         lanes.interactive.clear();
         lanes.bulk.clear();
+    }
+
+    /// Whether it still takes commands.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lanes().closed
     }
 
     /// Lets the writer finish what waits, then stop.

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod announced;
+mod api;
 mod chart;
 mod counts;
 mod crash;
