@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub mod bulk;
+mod commits;
 mod conn;
 pub mod jobs;
 pub mod schema;
@@ -21,6 +22,7 @@ pub mod textbook;
 mod tx;
 mod writer;
 
+pub use commits::{Commits, Listening};
 pub use conn::{Conn, Url, broken};
 pub(crate) use tx::event_leaf;
 pub use tx::{Head, Tx, Who, head};
@@ -61,6 +63,7 @@ pub struct Db {
     readers: diesel::r2d2::Pool<Readers>,
     writing: Option<Writing>,
     clock: Arc<dyn Clock>,
+    commits: Arc<Commits>,
 }
 
 struct Writing {
@@ -95,12 +98,14 @@ impl Db {
         }
         migrate(&mut conn)?;
         let queue = Arc::new(writer::Queue::new(options.queue_items));
+        let commits = Arc::new(Commits::default());
         let writer = writer::Writer {
             url: url.clone(),
             conn: Some(conn),
             clock: Arc::clone(&options.clock),
             ids: options.ids,
             faults: options.faults,
+            commits: Arc::clone(&commits),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn({
             let queue = Arc::clone(&queue);
@@ -108,7 +113,7 @@ impl Db {
         });
         let thread = thread.map_err(|e| Error::Broken(format!("cannot start the writer's thread: {e}")))?;
         let writing = Writing { queue, thread: Some(thread), _lock: lock };
-        Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock })
+        Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock, commits })
     }
 
     /// Opens a database for reading only: works beside a running server, and takes no lock.
@@ -130,7 +135,7 @@ impl Db {
                 ),
             });
         }
-        Ok(Db { url: url.clone(), readers: readers(url)?, writing: None, clock })
+        Ok(Db { url: url.clone(), readers: readers(url)?, writing: None, clock, commits: Arc::default() })
     }
 
     /// Which database this is.
@@ -141,6 +146,11 @@ impl Db {
     /// Where "now" comes from.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
+    }
+
+    /// Tells of the commits of this process.
+    pub fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// Reads in one snapshot. Keep it short; long reads page up to a fixed entry number instead.

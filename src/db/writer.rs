@@ -13,6 +13,7 @@
 //! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
 //! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
+use super::commits::Commits;
 use super::conn::{Conn, Url, broken};
 use super::seal::Hash;
 use super::tx::{Tx, Who, seal_is_there};
@@ -367,6 +368,8 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
     pub(super) faults: Option<Faults>,
+    /// Told of each commit that was sealed.
+    pub(super) commits: Arc<Commits>,
 }
 
 /// Why a group is not known to be committed.
@@ -429,6 +432,7 @@ impl Writer {
                     tracing::warn!(%fault, number, "the outcome of a commit is unknown; looking for its seal");
                     self.conn = None;
                     if self.resolve(number, &hash).map_err(Loss::Unknown)? {
+                        self.commits.tell();
                         return Ok(());
                     }
                     let what = "the database lost three commits in a row; nothing was changed";
@@ -457,7 +461,13 @@ impl Writer {
             conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(faults, FaultPoint::AfterCommit))
         }));
         match committed.unwrap_or_else(|panic| Err(fault_of(panic.as_ref(), "at COMMIT"))) {
-            Ok(()) => Outcome::Committed,
+            Ok(()) => {
+                // Before anybody is answered: the feed is as early as the answer.
+                if seal.is_some() {
+                    self.commits.tell();
+                }
+                Outcome::Committed
+            }
             Err(fault) => Outcome::Unknown(seal, fault),
         }
     }
