@@ -10,6 +10,7 @@ use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::expectations;
 use crate::four_eyes;
+use crate::http::{self, Operation};
 use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
@@ -105,6 +106,15 @@ pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile>
         let (rules, waiting_for_approval) = four_eyes::apply_rules(tx, rules.clone())?;
         Ok(AppliedFile { chart, rules, calendars, settings, waiting_for_approval })
     })
+}
+
+/// The table of operations: all that can be asked for over HTTP.
+pub fn operations() -> Vec<Operation> {
+    let mut all = http::operations();
+    all.extend(access::api::operations());
+    all.extend(positions::api::operations());
+    all.extend(expectations::api::operations());
+    all
 }
 
 /// Proves everything that can be proved. `progress` is told how many entries of the journal are done, of how many.

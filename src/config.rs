@@ -18,6 +18,8 @@ pub struct Config {
     pub folder: BTreeMap<String, Folder>,
     /// How people prove who they are.
     pub access: Access,
+    /// The HTTP server.
+    pub server: Server,
 }
 
 /// `[database]`
@@ -136,6 +138,36 @@ pub struct Access {
     pub session_idle_minutes: i64,
     /// A session ends after so long.
     pub session_minutes: i64,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    pub listen: String,
+    /// Threads that talk to connections; 0: one for each core.
+    pub workers: u32,
+    /// Connections of each of them at most.
+    pub connections: u32,
+    /// Requests under way at most; more are told to come again.
+    pub requests_at_once: u32,
+    /// Requests of one principal a second; 0: no limit.
+    pub requests_per_second: u32,
+    /// How many of them at once.
+    pub burst: u32,
+    /// The largest body, in KiB.
+    pub body_kib: u64,
+    /// The largest file, in MiB.
+    pub upload_mib: u64,
+    /// The head of a request must have come within so long.
+    pub head_seconds: u32,
+    /// Its body too, or a file's next part.
+    pub body_seconds: u32,
+    /// A connection on which nothing is asked is kept for so long.
+    pub keep_alive_seconds: u32,
+    /// How long a stop waits for what runs.
+    pub stop_seconds: u32,
 }
 
 /// Reads the settings. Without `file`, `tributary.toml` in the current folder is used when it is there.

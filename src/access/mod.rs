@@ -13,6 +13,7 @@
 //! | `sign_in.rs`, `sessions.rs`, `keys.rs` | signing in, sessions, API keys |
 //! | `grants.rs`, `custom.rs` | who gets which role, and what is refused; a treasury's own roles |
 //! | `standing.rs` | what a person is at this moment, for those who ask others to decide |
+//! | `api.rs` | all of it over HTTP |
 //! | `check.rs` | the proof |
 //!
 //! A person's states:
@@ -29,6 +30,7 @@ use crate::time::{Instant, rfc3339};
 use chrono::TimeDelta;
 use std::fmt;
 
+pub mod api;
 pub mod check;
 mod custom;
 mod grants;

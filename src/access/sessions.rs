@@ -34,6 +34,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// Whether [`touch`] has something to write.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Who asks, with the scope in which this may be done: what every read and write takes. Refused when it may be done nowhere.
     pub fn who(&self, permission: Permission) -> Result<Arc<Who>> {
         Ok(Arc::new(Who { actor: self.actor.clone(), scope: self.rights.need(permission)? }))

@@ -64,3 +64,15 @@ pub fn account_seen(conn: &mut Conn, scope: &Scope, code: &str) -> Result<Accoun
     let absent = || format!("there is no account {code}; `tributary accounts` lists them");
     scope::found(row, scope, absent).map(|placed| placed.account)
 }
+
+/// Refuses to go on where one of these accounts is not there, or not the scope's to know of.
+pub fn refuse_unseen<'c>(conn: &mut Conn, scope: &Scope, codes: impl Iterator<Item = &'c str>) -> Result<()> {
+    if scope.is_everything() {
+        return Ok(());
+    }
+    let mut known = std::collections::HashSet::new();
+    for code in codes.filter(|c| known.insert(*c)) {
+        account_seen(conn, scope, code)?;
+    }
+    Ok(())
+}

@@ -44,6 +44,7 @@ mod rates;
 mod roles;
 mod route;
 mod rules;
+mod serve;
 mod settlement;
 mod statement;
 mod statement_due;
@@ -115,6 +116,8 @@ enum Command {
     /// What takes four eyes: what waits, what it would change, and deciding on it
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Answer over HTTP until it is stopped: /docs shows what can be asked for
+    Serve(serve::Serve),
     /// Prove that every stored number follows from what it was made of
     Check,
     /// Look at configuration, database, work and access, and say what mends what is not well
@@ -214,6 +217,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
         Command::Approvals(approvals) => approvals::run(context, approvals),
+        Command::Serve(serve) => serve::run(context, serve),
         Command::Check => check::run(context),
         Command::Doctor => doctor::run(context),
         Command::Backup(args) => backup::back_up(context, args),

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 pub mod bulk;
 mod checkpoint;
+mod commits;
 mod conn;
 pub mod copy;
 pub mod health;
@@ -25,6 +26,7 @@ pub mod textbook;
 mod tx;
 mod writer;
 
+pub use commits::{Commits, Listening};
 pub use conn::{Conn, Url, broken};
 pub(crate) use tx::event_leaf;
 pub use tx::{Head, Tx, Who, head};
@@ -65,6 +67,7 @@ pub struct Db {
     readers: diesel::r2d2::Pool<Readers>,
     writing: Option<Writing>,
     clock: Arc<dyn Clock>,
+    commits: Arc<Commits>,
 }
 
 struct Writing {
@@ -107,6 +110,7 @@ impl Db {
         let queue = Arc::new(writer::Queue::new(options.queue_items));
         let unstarted = |e: std::io::Error| Error::Broken(format!("cannot start the writer's threads: {e}"));
         let (nudge, checkpoints) = checkpoint::start(url).map_err(unstarted)?.unzip();
+        let commits = Arc::new(Commits::default());
         let writer = writer::Writer {
             url: url.clone(),
             conn: Some(conn),
@@ -114,13 +118,14 @@ impl Db {
             ids: options.ids,
             faults: options.faults,
             checkpoints: nudge,
+            commits: Arc::clone(&commits),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn({
             let queue = Arc::clone(&queue);
             move || writer.serve(&queue)
         });
         let writing = Writing { queue, thread: Some(thread.map_err(unstarted)?), checkpoints, _lock: lock };
-        Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock })
+        Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock, commits })
     }
 
     /// Opens a database for reading only: works beside a running server, and takes no lock.
@@ -142,7 +147,7 @@ impl Db {
                 ),
             });
         }
-        Ok(Db { url: url.clone(), readers: readers(url)?, writing: None, clock })
+        Ok(Db { url: url.clone(), readers: readers(url)?, writing: None, clock, commits: Arc::default() })
     }
 
     /// Which database this is.
@@ -153,6 +158,11 @@ impl Db {
     /// Where "now" comes from.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
+    }
+
+    /// Tells of the commits of this process.
+    pub fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// Reads in one snapshot. Keep it short; long reads page up to a fixed entry number instead.
@@ -195,6 +205,11 @@ impl Db {
         items: Vec<T>,
     ) -> Result<Answers<A>> {
         self.queue()?.batch(lane, kind, who, items)
+    }
+
+    /// Whether commands are taken: opened for writing, and the writer's thread is there.
+    pub fn takes_writes(&self) -> bool {
+        self.writing.as_ref().is_some_and(|w| w.queue.is_open())
     }
 
     fn queue(&self) -> Result<&writer::Queue> {

@@ -623,6 +623,24 @@ diesel::table! {
 
 mod approvals;
 pub use approvals::{approval_policies, decisions, proposals};
+diesel::table! {
+    idempotency_keys (principal, key) {
+        principal -> Text,
+        key -> Text,
+        operation -> Text,
+        digest -> Binary,
+        status -> BigInt,
+        answer -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    server_secrets (name) {
+        name -> Text,
+        value -> Binary,
+    }
+}
 
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
@@ -672,4 +690,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     proposals,
     decisions,
     approval_policies,
+    idempotency_keys,
+    server_secrets,
 );

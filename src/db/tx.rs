@@ -224,6 +224,41 @@ impl<'c> Tx<'c> {
         self.who = Arc::clone(who);
     }
 
+    /// Runs a command whose refusal undoes what it wrote and is recorded under `name`. The outer error is a fault of the machine.
+    pub fn attempt<A>(&mut self, name: &str, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
+        let mark = self.mark();
+        self.conn.run("SAVEPOINT attempt").map_err(broken)?;
+        let answer = match command(self) {
+            Err(fault) if !fault.is_answer() => return Err(fault),
+            Err(no) => {
+                self.conn.run("ROLLBACK TO SAVEPOINT attempt").map_err(broken)?;
+                self.back_to(&mark);
+                let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
+                self.event("command.refused", name, None, Some(after.to_string()));
+                Err(no)
+            }
+            Ok(answer) => Ok(answer),
+        };
+        self.conn.run("RELEASE SAVEPOINT attempt").map_err(broken)?;
+        Ok(answer)
+    }
+
+    /// Runs a command to see what it would answer, and undoes all of it: a dry run. Its refusal is not recorded either.
+    pub fn rehearse<A>(&mut self, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
+        let mark = self.mark();
+        self.conn.run("SAVEPOINT rehearsal").map_err(broken)?;
+        let answer = command(self);
+        if let Err(fault) = &answer
+            && !fault.is_answer()
+        {
+            return Err(fault.clone());
+        }
+        self.conn.run("ROLLBACK TO SAVEPOINT rehearsal").map_err(broken)?;
+        self.conn.run("RELEASE SAVEPOINT rehearsal").map_err(broken)?;
+        self.back_to(&mark);
+        Ok(answer)
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark { entries_given: self.entries_given, entry_leaves: self.entry_leaves.len(), events: self.events.len() }
     }

@@ -14,6 +14,7 @@
 //! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
 use super::checkpoint::Nudge;
+use super::commits::Commits;
 use super::conn::{Conn, Url, broken};
 use super::seal::Hash;
 use super::tx::{Tx, Who, seal_is_there};
@@ -213,21 +214,8 @@ where
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         tx.act_as(&self.who);
-        let mark = tx.mark();
-        tx.conn().run("SAVEPOINT command").map_err(broken)?;
-        match (self.command)(tx) {
-            Err(fault) if !fault.is_answer() => return Err(fault),
-            Err(no) => {
-                // What it wrote before it was refused is undone; that it was refused is recorded.
-                tx.conn().run("ROLLBACK TO SAVEPOINT command").map_err(broken)?;
-                tx.back_to(&mark);
-                let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
-                tx.event("command.refused", self.name, None, Some(after.to_string()));
-                self.answer = Some(Err(no));
-            }
-            Ok(answer) => self.answer = Some(Ok(answer)),
-        }
-        tx.conn().run("RELEASE SAVEPOINT command").map_err(broken)
+        self.answer = Some(tx.attempt(self.name, &self.command)?);
+        Ok(())
     }
 
     fn answer(self: Box<Self>, fault: Option<Error>) {
@@ -327,6 +315,11 @@ impl Queue {
         lanes.bulk.clear();
     }
 
+    /// Whether it still takes commands.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lanes().closed
+    }
+
     /// Lets the writer finish what waits, then stop.
     pub(super) fn close(&self) {
         self.lanes().closed = true;
@@ -378,6 +371,8 @@ pub(super) struct Writer {
     pub(super) faults: Option<Faults>,
     /// Told of each commit.
     pub(super) checkpoints: Option<Nudge>,
+    /// Told of each commit that was sealed.
+    pub(super) commits: Arc<Commits>,
 }
 
 /// Why a group is not known to be committed.
@@ -443,6 +438,7 @@ impl Writer {
                     tracing::warn!(%fault, number, "the outcome of a commit is unknown; looking for its seal");
                     self.conn = None;
                     if self.resolve(number, &hash).map_err(Loss::Unknown)? {
+                        self.commits.tell();
                         return Ok(());
                     }
                     let what = "the database lost three commits in a row; nothing was changed";
@@ -471,7 +467,13 @@ impl Writer {
             conn.run("COMMIT").map_err(broken).and_then(|()| fault_at(faults, FaultPoint::AfterCommit))
         }));
         match committed.unwrap_or_else(|panic| Err(fault_of(panic.as_ref(), "at COMMIT"))) {
-            Ok(()) => Outcome::Committed,
+            Ok(()) => {
+                // Before anybody is answered: the feed is as early as the answer.
+                if seal.is_some() {
+                    self.commits.tell();
+                }
+                Outcome::Committed
+            }
             Err(fault) => Outcome::Unknown(seal, fault),
         }
     }

@@ -15,10 +15,12 @@ use crate::chart::MasterRow;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::money::{Currency, Minor};
+use crate::scope::Scope;
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+pub mod api;
 pub mod check;
 pub mod file;
 pub mod matching;
@@ -382,6 +384,10 @@ pub fn list(conn: &mut Conn, filter: &Filter) -> Result<Vec<Shown>> {
     if let Some(master) = &filter.master {
         crate::chart::master(conn, master)?;
     }
+    shown(conn, filter)
+}
+
+fn shown(conn: &mut Conn, filter: &Filter) -> Result<Vec<Shown>> {
     let rows = store::list(conn, filter)?;
     let mut moved = store::moved_since(conn, rows.iter().map(|(row, ..)| row))?;
     let mut shown = Vec::with_capacity(rows.len());
@@ -412,6 +418,25 @@ pub fn list(conn: &mut Conn, filter: &Filter) -> Result<Vec<Shown>> {
         });
     }
     Ok(shown)
+}
+
+/// As [`list`], those of accounts that the scope covers.
+pub fn list_seen(conn: &mut Conn, scope: &Scope, filter: &Filter) -> Result<Vec<Shown>> {
+    if scope.is_everything() {
+        return list(conn, filter);
+    }
+    let seen: HashSet<String> = crate::chart::accounts_seen(conn, scope)?.into_iter().map(|a| a.code).collect();
+    // A master that is not there lists as nothing, just as one that is foreign.
+    Ok(shown(conn, filter)?.into_iter().filter(|shown| seen.contains(&shown.leaf)).collect())
+}
+
+/// The one with this key, if the scope covers its account.
+pub fn show_seen(conn: &mut Conn, scope: &Scope, key: &str) -> Result<Shown> {
+    let filter = Filter { key: Some(key.to_owned()), ..Filter::default() };
+    let absent = || Error::NotFound(format!("nothing is expected under the key {key}"));
+    let found = list(conn, &filter)?.pop().ok_or_else(absent)?;
+    crate::chart::account_seen(conn, scope, &found.leaf).map_err(|_| absent())?;
+    Ok(found)
 }
 
 /// An open expectation, as far as amount and day tell: enough for a suggestion to people, never for a decision.

@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+pub mod api;
 mod reporting;
 mod store;
 

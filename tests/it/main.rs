@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod announced;
+mod api;
 mod approvals;
 mod backup;
 mod chart;

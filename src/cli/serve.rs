@@ -1,0 +1,42 @@
+//! `tributary serve`: the HTTP server, until a signal stops it.
+
+use super::{Context, print_json};
+use crate::access;
+use crate::app;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::http;
+use serde_json::json;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// Where to listen.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Address and port; port 0 takes any that is free [default: the configuration's, 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+/// Serves.
+pub fn run(context: &Context, args: &Serve) -> Result<()> {
+    let config = config::load(context.config.as_deref())?;
+    let access = access::Settings::of(&config.access)?;
+    let listen = args.listen.clone().unwrap_or_else(|| config.server.listen.clone());
+    let url = context.url()?;
+    let listener = TcpListener::bind(&listen).map_err(|e| Error::Refused {
+        code: "cannot_listen",
+        message: format!("cannot listen on {listen}: {e}; --listen takes another address, such as 127.0.0.1:8081"),
+    })?;
+    // Before anybody hears that it serves: the tables are brought up to date here.
+    let db = Arc::new(context.open_to_write(&url)?);
+    let settings = http::Settings { server: config.server, access, signals: true };
+    let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
+    let at = format!("http://{}", running.address());
+    if context.json {
+        print_json(&json!({ "listening": at }))?;
+    } else {
+        say!("Tributary serves {url} at {at}; the API is described at {at}/docs. Ctrl-C stops it.");
+    }
+    running.wait()
+}

@@ -1,0 +1,183 @@
+//! What stands in headers: who asks, which request it is, and what protects browsers and those who use them.
+
+use super::problem::Refusal;
+use crate::access::{SESSION_COOKIE, Secret, secret};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The secret that came with a request, and how.
+pub(super) struct Credentials {
+    pub(super) secret: Secret,
+    /// By a cookie, which a browser sends whoever has made it do so.
+    pub(super) by_cookie: bool,
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The header `Authorization: Bearer`, else the session's cookie.
+pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    if let Some(value) = text(headers, "authorization") {
+        let (scheme, secret) = value.split_once(' ')?;
+        let fits = scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty();
+        return fits.then(|| Credentials { secret: Secret::given(secret), by_cookie: false });
+    }
+    let cookies = text(headers, "cookie")?.split(';');
+    let ours = cookies.filter_map(|c| c.trim().split_once('=')).find(|(name, _)| *name == SESSION_COOKIE);
+    ours.map(|(_, value)| Credentials { secret: Secret::given(value), by_cookie: true })
+}
+
+/// Refuses what a page of another site has made a browser send. `by_cookie`: where a browser says nothing, it is refused too.
+pub(super) fn refuse_cross_site(method: &Method, headers: &HeaderMap, by_cookie: bool) -> Result<(), Refusal> {
+    if method.is_safe() {
+        return Ok(());
+    }
+    let allowed = match (text(headers, "sec-fetch-site"), text(headers, "origin")) {
+        (Some(site), _) => site == "same-origin" || site == "none",
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == text(headers, "host")
+        }
+        (None, None) => !by_cookie,
+    };
+    if allowed { Ok(()) } else { Err(Refusal::CrossSite) }
+}
+
+/// The key of a request, where it has one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > 128 || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        let why = "is 1 to 128 letters, digits and signs without blanks, such as a UUID";
+        return Err(Refusal::BadHeader { name: "Idempotency-Key", why });
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// A header's text.
+pub(super) fn maybe(headers: &HeaderMap, name: &str) -> Option<String> {
+    text(headers, name).map(ToOwned::to_owned)
+}
+
+/// The id that the sender gave the request, where it can be one; else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    let fits = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    if let Some(id) = text(headers, "x-request-id").filter(fits) {
+        return id.to_owned();
+    }
+    let bytes = secret::random::<12>().unwrap_or_default();
+    let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!("req_{}", hex.concat())
+}
+
+/// On every answer.
+const PROTECTING: [(&str, &str); 9] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("referrer-policy", "no-referrer"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("cache-control", "no-store"),
+];
+
+/// Puts what belongs on every answer there, unless the answer says otherwise.
+pub(super) fn protect(headers: &mut HeaderMap, request_id: &str) {
+    for (name, value) in PROTECTING {
+        let name = HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+/// Text as it stands in a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// What a percent-encoded part of a path or query says; `None` where it cannot be text.
+pub(super) fn decoded(text: &str, plus_is_blank: bool) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let (high, low) = (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if plus_is_blank => b' ',
+            other => other,
+        });
+    }
+    // No code and no name has it, and PostgreSQL takes no text with it.
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        of.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_header_comes_before_a_cookie_and_a_cookie_is_ours_only() {
+        let both = headers(&[("authorization", "bearer abc"), ("cookie", "__Host-tributary=def")]);
+        assert_eq!(
+            credentials(&both).map(|c| (c.secret.reveal().to_owned(), c.by_cookie)),
+            Some(("abc".to_owned(), false))
+        );
+        let cookie = headers(&[("cookie", "a=b; __Host-tributary=def")]);
+        assert_eq!(credentials(&cookie).map(|c| c.by_cookie), Some(true));
+        assert!(credentials(&headers(&[("cookie", "tributary=def")])).is_none());
+        assert!(credentials(&headers(&[("authorization", "Basic abc"), ("cookie", "__Host-tributary=d")])).is_none());
+    }
+
+    #[test]
+    fn a_cookie_changes_nothing_from_another_site() {
+        let may = |of: &[(&'static str, &'static str)], cookie| {
+            refuse_cross_site(&Method::POST, &headers(of), cookie).is_ok()
+        };
+        assert!(may(&[("sec-fetch-site", "same-origin")], true) && may(&[], false));
+        assert!(may(&[("origin", "https://t.example"), ("host", "t.example")], true));
+        for from in
+            [&[("sec-fetch-site", "cross-site")][..], &[("sec-fetch-site", "same-site")], &[("origin", "null")], &[]]
+        {
+            assert!(!may(from, true), "{from:?}");
+        }
+        assert!(!may(&[("sec-fetch-site", "cross-site")], false));
+        assert!(refuse_cross_site(&Method::GET, &headers(&[("sec-fetch-site", "cross-site")]), true).is_ok());
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_what_cannot_be_text_is_not() {
+        for text in ["de-eur/tiktok/de/operating", "a b+c%", "ü€"] {
+            assert_eq!(decoded(&encoded(text), true).as_deref(), Some(text));
+        }
+        assert_eq!(decoded("a+b", false).as_deref(), Some("a+b"));
+        for wrong in ["%", "%4", "%zz", "%ff", "a%00b"] {
+            assert_eq!(decoded(wrong, false), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Starting and stopping. The server runs on threads of its own; who starts it waits for it, or stops it.
+
+use super::limits::Limits;
+use super::operation::Operation;
+use super::{openapi, routes, store};
+use crate::access::{self, secret};
+use crate::config;
+use crate::db::{Db, Who};
+use crate::error::{Error, Result};
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, rt, web};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What the server keeps to.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// From the configuration.
+    pub server: config::Server,
+    /// How people sign in.
+    pub access: access::Settings,
+    /// Whether SIGTERM and SIGINT stop it; tests stop it themselves.
+    pub signals: bool,
+}
+
+/// What all requests share.
+pub(super) struct State {
+    pub(super) db: Arc<Db>,
+    pub(super) operations: Vec<Operation>,
+    pub(super) settings: Settings,
+    pub(super) limits: Limits,
+    pub(super) under_way: AtomicUsize,
+    pub(super) cursor_secret: Vec<u8>,
+    /// The document, written once.
+    pub(super) document: String,
+    /// The page of documentation, written when it is asked for first.
+    pub(super) docs: RwLock<Option<Arc<String>>>,
+}
+
+impl State {
+    /// The page of documentation.
+    pub(super) fn docs(&self) -> Arc<String> {
+        let made = self.docs.read().unwrap_or_else(PoisonError::into_inner).clone();
+        made.unwrap_or_else(|| {
+            let page = Arc::new(super::docs::page(&self.operations));
+            *self.docs.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&page));
+            page
+        })
+    }
+}
+
+/// A server that has been started.
+pub struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has stopped, by a signal.
+    pub fn wait(self) -> Result<()> {
+        let ended = self.thread.join().map_err(|_| Error::Broken("the server's thread has panicked".to_owned()))?;
+        ended.map_err(|e| Error::Broken(format!("the server has ended: {e}")))
+    }
+
+    /// Takes no more requests, finishes those that run, and ends.
+    pub fn stop(self) -> Result<()> {
+        let handle = self.handle.clone();
+        // The future sends the command when it is made; its end is that of the thread.
+        drop(handle.stop(true));
+        self.wait()
+    }
+}
+
+/// Starts a server on a listener.
+pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listener: TcpListener) -> Result<Running> {
+    let broken = |e: std::io::Error| Error::Broken(format!("the server cannot be started: {e}"));
+    let address = listener.local_addr().map_err(broken)?;
+    let document = serde_json::to_string_pretty(&openapi::document(&operations));
+    let document = document.map_err(|e| Error::Broken(format!("the OpenAPI document cannot be written: {e}")))?;
+    let server = &settings.server;
+    let state = Arc::new(State {
+        cursor_secret: cursor_secret(&db)?,
+        limits: Limits::new(server.requests_per_second, server.burst),
+        under_way: AtomicUsize::new(0),
+        docs: RwLock::default(),
+        document,
+        db,
+        operations,
+        settings,
+    });
+    let (tell, told) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("server".to_owned()).spawn(move || {
+        rt::System::new().block_on(async move {
+            let running = match run(&state, listener) {
+                Ok(running) => running,
+                Err(e) => {
+                    let _ = tell.send(Err(broken(e)));
+                    return Ok(());
+                }
+            };
+            let _ = tell.send(Ok(running.handle()));
+            running.await
+        })
+    });
+    let thread = thread.map_err(broken)?;
+    let gone = |_| Error::Broken("the server's thread has ended before it began".to_owned());
+    let handle = told.recv().map_err(gone)??;
+    Ok(Running { address, handle, thread })
+}
+
+fn run(state: &Arc<State>, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+    let server = &state.settings.server;
+    let seconds = |s: u32| Duration::from_secs(u64::from(s));
+    let shared = Arc::clone(state);
+    let app = move || {
+        App::new()
+            .app_data(web::Data::from(Arc::clone(&shared)))
+            .configure(|config| routes::configure(config, &shared))
+            .default_service(web::to(routes::no_such_path))
+            .wrap(actix_web::middleware::from_fn(routes::rim))
+    };
+    let mut made = HttpServer::new(app)
+        .max_connections(usize::try_from(server.connections).unwrap_or(usize::MAX))
+        .client_request_timeout(seconds(server.head_seconds))
+        .keep_alive(seconds(server.keep_alive_seconds))
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .shutdown_timeout(u64::from(server.stop_seconds))
+        .worker_max_blocking_threads(usize::try_from(server.requests_at_once).unwrap_or(1).max(1));
+    if server.workers > 0 {
+        made = made.workers(usize::try_from(server.workers).unwrap_or(1));
+    }
+    if !state.settings.signals {
+        made = made.disable_signals();
+    }
+    Ok(made.listen(listener)?.run())
+}
+
+/// What cursors are signed with: one for all servers on a database, made by the first.
+fn cursor_secret(db: &Db) -> Result<Vec<u8>> {
+    const NAME: &str = "cursors";
+    if let Some(secret) = db.read(|conn| store::secret(conn, NAME))? {
+        return Ok(secret);
+    }
+    let new = secret::random::<32>()?;
+    db.write("server.secret", &Who::operator("server"), move |tx| {
+        // Two servers may start at once.
+        if let Some(secret) = store::secret(tx.conn(), NAME)? {
+            return Ok(secret);
+        }
+        store::make_secret(tx.conn(), NAME, &new)?;
+        Ok(new.to_vec())
+    })
+}
