@@ -129,9 +129,11 @@ fn wrong(
     };
     let mut beside = proof.path.clone().into_os_string();
     beside.push(".late");
-    let report = aside::write_report(&PathBuf::from(beside), &report::text(&about));
+    // Not over a proof that is right and lies beside the file already.
+    let beside = PathBuf::from(beside);
+    let report = aside::write_report(&beside, &report::text(&about));
     let report = report.map_err(|why| Error::Broken(format!("folder {}: {why}", folder.name)))?;
-    aside::companions(&folder.incoming, &[(what, found.name.clone())], &proof.path);
+    aside::companions(&folder.incoming, &[(what, found.name.clone())], &beside);
     Ok(Taken {
         code: Some(code),
         sha256: Some(hex(&proof.digest)),

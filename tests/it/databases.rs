@@ -43,12 +43,14 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    /// An empty database. Its tables are there on PostgreSQL already and come with the first [`Db::open`] on SQLite.
+    /// A database with all tables and no rows.
     pub fn new(engine: Engine) -> TestDb {
         match engine {
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
-                TestDb { url: Url::Lite(folder.path().join("test.sqlite")), engine, _folder: Some(folder) }
+                let file = folder.path().join("test.sqlite");
+                std::fs::write(&file, lite_template()).expect("the file is written");
+                TestDb { url: Url::Lite(file), engine, _folder: Some(folder) }
             }
             Engine::Postgres => {
                 let name = unique_name();
@@ -88,6 +90,19 @@ pub fn on_both(test: impl Fn(&TestDb)) {
             panic!("on {engine}: {}", message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the test panicked"));
         }
     }
+}
+
+/// The bytes of a SQLite file with all tables and no rows, made once per process.
+fn lite_template() -> &'static [u8] {
+    static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("template.sqlite");
+        // Closed, it is one file: its log is written back.
+        drop(Db::open(&Url::Lite(file.clone()), Options::default()).unwrap_or_else(|e| panic!("migrating: {e}")));
+        assert!(!folder.path().join("template.sqlite-wal").exists(), "the log is written back");
+        std::fs::read(&file).expect("the template is read")
+    })
 }
 
 /// A database with all tables and no rows, made once per process: copying it takes as long however many migrations there

@@ -96,27 +96,30 @@ pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) 
         let read = input.by_ref().take(limit).read_to_end(&mut bytes);
         read.map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name))).map(|_| bytes)
     };
-    let first = next()?;
+    // Most files are of one chunk: one commit.
+    let (first, mut ahead) = (next()?, next()?);
+    let only = ahead.is_empty();
     let row = db.write("statement.store", who, {
         let new = new.clone();
         move |tx| {
             let row = begin_storing(tx, &new)?;
-            if row.state != "accepted" {
-                insert_chunk(tx, &row.id, 0, &first)?;
-            }
-            Ok(row)
+            insert_chunk(tx, &row.id, 0, &first)?;
+            if only { end_at(tx, &row.id, 1).map(|()| row) } else { Ok(row) }
         }
     })?;
     if row.state == "accepted" {
         return Ok(row);
     }
     for seq in 1i64.. {
-        let (file, bytes) = (row.id.clone(), next()?);
-        if bytes.is_empty() {
-            db.write_slice("statement.store", who, move |tx| end_at(tx, &file, seq))?;
+        if ahead.is_empty() {
             break;
         }
-        db.write_slice("statement.store", who, move |tx| insert_chunk(tx, &file, seq, &bytes))?;
+        let (file, bytes) = (row.id.clone(), std::mem::replace(&mut ahead, next()?));
+        let last = ahead.is_empty();
+        db.write_slice("statement.store", who, move |tx| {
+            insert_chunk(tx, &file, seq, &bytes)?;
+            if last { end_at(tx, &file, seq + 1) } else { Ok(()) }
+        })?;
     }
     Ok(row)
 }
