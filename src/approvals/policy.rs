@@ -373,6 +373,13 @@ mod tests {
         }
 
         #[test]
+        fn the_maker_who_may_take_no_place_changes_nothing(policy in policies(true), people in people(), at: sample::Index) {
+            let mut with_maker = people.clone();
+            with_maker.insert(at.index(people.len() + 1), Vec::new());
+            prop_assert_eq!(met(&policy, &with_maker), met(&policy, &people));
+        }
+
+        #[test]
         fn a_policy_is_met_when_nobody_is_missing(policy in policies(true), people in people()) {
             let ways = policy.ways().unwrap();
             let none_open = ways.iter().any(|way| way.open(people.len(), &may(&people)).is_empty());
