@@ -396,7 +396,7 @@ impl Read for Pipe {
             match self.receiver.blocking_recv() {
                 None => return Ok(0),
                 Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(refusal)) => return Err(std::io::Error::other(refusal.to_string())),
+                Some(Err(refusal)) => return Err(std::io::Error::other(refusal)),
             }
         }
         let part = self.chunk.split_to(self.chunk.len().min(into.len()));

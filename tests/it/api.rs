@@ -3,6 +3,7 @@
 
 mod document;
 mod plumbing;
+mod rights;
 mod writes;
 
 use crate::databases::{TestDb, on_both};
