@@ -1,10 +1,8 @@
 //! Statements, lines, suspense and rules over HTTP: what came of the bank's files, whose money each line is, and what people decide.
 
-use super::intake::{Arrival, TakenIn};
 use super::suggest::{Reason, Suggestion};
 use super::{RouteRow, Waiting, intake};
 use crate::access::Permission;
-use crate::banking::Profiles;
 use crate::chart::{self, MasterRow};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
@@ -18,28 +16,11 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::{Read, Seek, Write};
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
 
 /// The rows of statements, lines and suspense.
 pub fn operations() -> Vec<Operation> {
     let read = Permission::StatementsRead;
     let mut all = vec![
-        post(
-            "/v1/statement-files",
-            "statement_files.take_in",
-            "Take a bank file in: its bytes are the body, and what makes it the same file again",
-        )
-        .may(Permission::StatementsImport)
-        .streams(take_in),
-        get("/v1/statement-files", "statement_files.list", "Files as they came, the newest first")
-            .may(read)
-            .reads(files),
-        get("/v1/statement-files/{file}", "statement_files.show", "One file and its statements, by id or digest")
-            .may(read)
-            .reads(file),
         get("/v1/statements", "statements.list", "Statements, the newest first").may(read).reads(list),
         get("/v1/statements/{statement}", "statements.show", "One statement").may(read).reads(show),
         get(
@@ -67,6 +48,14 @@ pub fn operations() -> Vec<Operation> {
             .may(Permission::StatementsDecide)
             .dry_runs()
             .writes(reject),
+        post(
+            "/v1/expectations/{key}/meet",
+            "expectations.meet",
+            "Say that a line is what was expected: it is placed on the leaf that waits, unless it is there",
+        )
+        .may(Permission::ExpectationsMeet)
+        .dry_runs()
+        .writes(meet),
         get("/v1/lines/{line}", "lines.show", "One line, with all routes that it has had").may(read).reads(line),
         get("/v1/suspense", "suspense.list", "What waits for an owner and why, with leaves that suggest themselves")
             .may(Permission::SuspenseRead)
@@ -76,24 +65,26 @@ pub fn operations() -> Vec<Operation> {
             .dry_runs()
             .writes(route),
     ];
+    all.extend(super::intake::api::operations());
+    all.extend(super::settlement::api::operations());
     all.extend(super::rules::api::operations());
     all
 }
 
 /// The masters that a scope covers, by id; `None`: all, and what is of none.
-struct Masters(HashMap<String, MasterRow>, bool);
+pub(super) struct Masters(HashMap<String, MasterRow>, bool);
 
 impl Masters {
-    fn of(conn: &mut Conn, scope: &Scope) -> Result<Masters> {
+    pub(super) fn of(conn: &mut Conn, scope: &Scope) -> Result<Masters> {
         let seen = chart::masters_seen(conn, scope)?;
         Ok(Masters(seen.into_iter().map(|m| (m.id.clone(), m)).collect(), scope.is_everything()))
     }
 
-    fn code(&self, id: &str) -> String {
+    pub(super) fn code(&self, id: &str) -> String {
         self.0.get(id).map(|m| m.code.clone()).unwrap_or_default()
     }
 
-    fn covers(&self, id: Option<&str>) -> bool {
+    pub(super) fn covers(&self, id: Option<&str>) -> bool {
         id.map_or(self.1, |id| self.0.contains_key(id))
     }
 }
@@ -107,7 +98,7 @@ fn statement_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<(Statement
 }
 
 /// A line that the scope covers.
-fn line_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<(LineRow, Masters)> {
+pub(super) fn line_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<(LineRow, Masters)> {
     let absent = || Error::NotFound(format!("there is no line {id}"));
     let masters = Masters::of(conn, scope)?;
     let row = statements::line(conn, id).map_err(|e| if e.code() == "not_found" { absent() } else { e })?;
@@ -116,27 +107,27 @@ fn line_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<(LineRow, Maste
 
 /// A problem in a file, with its place.
 #[derive(Serialize, JsonSchema)]
-struct Problem {
+pub(super) struct FileProblem {
     /// Where in the file.
     at: String,
     /// What is wrong, and how to mend it.
     problem: String,
 }
 
-fn problems(json: &str) -> Vec<Problem> {
+pub(super) fn problems(json: &str) -> Vec<FileProblem> {
     let all: Vec<Remark> = serde_json::from_str(json).unwrap_or_default();
-    all.into_iter().map(|r| Problem { at: r.at, problem: r.problem }).collect()
+    all.into_iter().map(|r| FileProblem { at: r.at, problem: r.problem }).collect()
 }
 
 /// A statement of a file.
 #[derive(Serialize, JsonSchema)]
-struct Statement {
+pub(super) struct Statement {
     /// Its id.
     id: String,
     /// The file that it came in.
     file: String,
     /// `posting`, `posted`, `quarantined`, `restated`, `refused`, `rejected`, `copy`, `already_imported` or `superseded`.
-    state: String,
+    pub(super) state: String,
     /// Code of the master; null where its account is none of ours.
     master: Option<String>,
     /// As the bank writes it.
@@ -162,7 +153,7 @@ struct Statement {
     /// The one that says the same, or that it restates.
     same_as: Option<String>,
     /// What is wrong with it.
-    problems: Vec<Problem>,
+    problems: Vec<FileProblem>,
     /// Who accepted or rejected it.
     decided_by: Option<String>,
     /// Why.
@@ -174,7 +165,7 @@ fn money(minor: i64, currency: Option<&str>) -> Option<Money> {
     Some(Money::of(minor, currency.exponent(), currency.code()))
 }
 
-fn statement_of(masters: &Masters, s: StatementRow) -> Statement {
+pub(super) fn statement_of(masters: &Masters, s: StatementRow) -> Statement {
     let of = |minor: Option<i64>| minor.and_then(|m| money(m, s.currency.as_deref()));
     Statement {
         opening: of(s.opening),
@@ -232,7 +223,7 @@ fn list(call: &Call, which: &Which) -> Result<Page<Statement>> {
 }
 
 /// One more than a page has: whether there is another one.
-fn most(limit: usize) -> i64 {
+pub(super) fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
@@ -610,172 +601,33 @@ fn route_one(tx: &mut Tx<'_>, one: &RouteTo) -> Result<i64> {
     Ok(super::reroute(tx, &one.line, &one.to, &one.reason)?.number)
 }
 
-/// How a file is called.
+/// What met an expected receipt.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Upload {
-    /// Its name where it came from.
-    name: String,
+struct MetBy {
+    /// The line, `LINE/3` for the third payment of one.
+    line: String,
+    /// In a few words; kept.
+    #[schemars(length(min = 3))]
+    reason: String,
 }
 
-/// A file, and what became of it.
+/// An expected receipt that was met.
 #[derive(Serialize, JsonSchema)]
-struct BankFile {
-    /// Its id; null while it is being stored.
-    id: Option<String>,
-    /// SHA-256 of its bytes, hexadecimal.
-    sha256: String,
-    /// Its name where it came from.
-    name: String,
-    /// `taking_in`, `storing`, `accepted` or `refused`.
+struct Met {
+    /// Its key.
+    key: String,
+    /// The line that met it.
+    line: String,
+    /// `met`
     state: String,
-    /// Such as `camt.053`.
-    format: Option<String>,
-    /// How it came.
-    channel: Option<String>,
-    /// Whether its sender was verified, and how.
-    origin: Option<String>,
-    /// Bytes.
-    size: i64,
-    /// When; RFC 3339.
-    received_at: Option<String>,
-    /// What is wrong with the file itself.
-    problems: Vec<Problem>,
-    /// In the order of the file.
-    statements: Vec<Statement>,
-    /// Whether lines of it are still being posted.
-    posting: bool,
 }
 
-/// A file may tell of any master, so it takes the whole treasury to take one in, and to see one.
-fn take_in(call: &Call, upload: &Upload, body: &mut dyn Read) -> Result<BankFile> {
-    call.scope().need_everything("a bank file, which may tell of any master,")?;
-    let name = upload.name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-        return Err(Refusal::BadQuery { why: "name is the file's name: 1 to 200 signs".to_owned() }.into());
-    }
-    let broken = |e: std::io::Error| Error::Broken(format!("an upload cannot be kept: {e}"));
-    // Read twice: once for the digest by which it is known, once to store it. So it is put aside first.
-    let mut aside = tempfile::tempfile().map_err(broken)?;
-    let mut size = 0i64;
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        let read = body.read(&mut chunk).map_err(|e| Refusal::of_read(&e))?;
-        let Some(part) = chunk.get(..read).filter(|p| !p.is_empty()) else { break };
-        aside.write_all(part).map_err(broken)?;
-        size = size.saturating_add(i64::try_from(part.len()).unwrap_or(i64::MAX));
-    }
-    if size == 0 {
-        return Err(Refusal::BadBody { why: "it is empty; send the bytes of the file".to_owned() }.into());
-    }
-    aside.rewind().map_err(broken)?;
-    let (sha256, _) = crate::db::seal::sha256_of(&aside).map_err(broken)?;
-    let sha256 = crate::db::seal::hex(&sha256);
-    let (done, ends) = sync_channel(1);
-    let (db, who, of) = (call.shared_db(), Arc::clone(call.who()), name.clone());
-    std::thread::spawn(move || {
-        let open = || -> std::io::Result<Box<dyn Read>> {
-            let mut again = aside.try_clone()?;
-            again.rewind()?;
-            Ok(Box::new(again))
-        };
-        let arrival = Arrival { name: &of, channel: "http", profiles: &Profiles::default() };
-        let taken = intake::take_in_by(&db, &who, &arrival, &open, &mut |_, _| {});
-        if let Err(e) = &taken {
-            tracing::info!(%e, "a file that came over HTTP was not taken in");
-        }
-        // Whoever asked may be gone; the file says what became of it.
-        let _ = done.send(taken.map(|TakenIn { file, .. }| file.id));
-    });
-    match ends.recv_timeout(LONG) {
-        Ok(taken) => {
-            let id = taken?;
-            call.read(|conn| file_seen(conn, call.scope(), &id))
-        }
-        Err(RecvTimeoutError::Timeout) => {
-            Ok(BankFile { state: "taking_in".to_owned(), posting: true, size, ..BankFile::unknown(name, sha256) })
-        }
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(Error::Broken("the thread that took a file in has ended".to_owned()))
-        }
-    }
-}
-
-/// What takes longer goes on by itself.
-const LONG: Duration = Duration::from_secs(10);
-
-impl BankFile {
-    fn unknown(name: String, sha256: String) -> BankFile {
-        BankFile {
-            id: None,
-            sha256,
-            name,
-            state: String::new(),
-            format: None,
-            channel: None,
-            origin: None,
-            size: 0,
-            received_at: None,
-            problems: Vec::new(),
-            statements: Vec::new(),
-            posting: false,
-        }
-    }
-}
-
-fn bank_file(conn: &mut Conn, masters: &Masters, f: statements::FileRow) -> Result<BankFile> {
-    let statements: Vec<Statement> =
-        statements::statements_of_file(conn, &f.id)?.into_iter().map(|s| statement_of(masters, s)).collect();
-    Ok(BankFile {
-        posting: f.state == "storing" || statements.iter().any(|s| s.state == "posting"),
-        id: Some(f.id),
-        state: f.state,
-        format: Some(f.format),
-        channel: Some(f.channel),
-        origin: Some(f.origin),
-        size: f.size,
-        received_at: Some(rfc3339(from_stored(f.received_at))),
-        problems: problems(&f.problems),
-        statements,
-        ..BankFile::unknown(f.name, f.sha256)
-    })
-}
-
-/// By id, or by the digest of its bytes.
-fn file_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<BankFile> {
-    let absent = || Error::NotFound(format!("there is no file {id}"));
-    if !scope.is_everything() {
-        return Err(absent());
-    }
-    let masters = Masters::of(conn, scope)?;
-    let digest = (id.len() == 64).then(|| {
-        let byte = |at: usize| u8::from_str_radix(id.get(at..at + 2)?, 16).ok();
-        let bytes: Option<Vec<u8>> = (0..32).map(|n| byte(n * 2)).collect();
-        bytes.and_then(|b| <[u8; 32]>::try_from(b).ok())
-    });
-    let row = match digest.flatten() {
-        Some(digest) => statements::file_by_content(conn, &digest)?.ok_or_else(absent)?,
-        None => statements::file(conn, id).map_err(|e| if e.code() == "not_found" { absent() } else { e })?,
-    };
-    bank_file(conn, &masters, row)
-}
-
-fn file(call: &Call, _: &Nothing) -> Result<BankFile> {
-    call.read(|conn| file_seen(conn, call.scope(), call.path("file")))
-}
-
-fn files(call: &Call, paging: &Paging) -> Result<Page<BankFile>> {
-    let limit = Limit::of(paging.limit);
-    let (items, more) = call.read(|conn| {
-        if !call.scope().is_everything() {
-            return Ok((Vec::new(), false));
-        }
-        let masters = Masters::of(conn, call.scope())?;
-        let rows = statements::files_page(conn, call.position(), most(limit))?;
-        let more = rows.len() > limit;
-        let items = rows.into_iter().take(limit).map(|f| bank_file(conn, &masters, f)).collect::<Result<Vec<_>>>()?;
-        Ok((items, more))
-    })?;
-    let next = items.last().filter(|_| more).and_then(|f| f.id.clone());
-    Ok(call.page(items, next))
+fn meet(tx: &mut Tx<'_>, asked: &Asked<Nothing, MetBy>) -> Result<Met> {
+    let (scope, key, line) = (tx.scope().clone(), asked.path("key"), asked.body.line.as_str());
+    let expected = crate::expectations::show_seen(tx.conn(), &scope, key)?;
+    line_seen(tx.conn(), &scope, line.split('/').next().unwrap_or(line))?;
+    super::announced::meet(tx, key, line, &asked.body.reason)?;
+    let after = crate::expectations::show_seen(tx.conn(), &scope, key)?;
+    Ok(Met { key: expected.key, line: line.to_owned(), state: after.state })
 }

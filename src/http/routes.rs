@@ -202,7 +202,10 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
     let credentials = headers::credentials(&arrived.headers).ok_or(Refusal::NoCredentials)?;
     headers::refuse_cross_site(&arrived.method, &arrived.headers, credentials.by_cookie)?;
     let now = state.db.clock().now();
-    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now))?;
+    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now)).inspect_err(|_| {
+        // Whoever guesses secrets uses up what their address may ask without one.
+        let _ = state.limits.take(&arrived.place, std::time::Instant::now());
+    })?;
     limited(admitted.actor.as_str())?;
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,

@@ -4,6 +4,7 @@
 mod document;
 mod plumbing;
 mod rights;
+mod work;
 mod writes;
 
 use crate::databases::{TestDb, on_both};

@@ -3,6 +3,7 @@
 use super::Seen;
 use crate::access::Permission;
 use crate::chart::account_seen;
+use crate::db::seal::hex;
 use crate::error::{Error, Result};
 use crate::http::{Call, Limit, Money, Nothing, Operation, Page, Refusal, get};
 use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
@@ -44,6 +45,9 @@ pub fn operations() -> Vec<Operation> {
             .may(Permission::JournalRead)
             .reads(entries),
         get("/v1/entries/{number}", "entries.show", "One entry").may(Permission::JournalRead).reads(entry),
+        get("/v1/entries/{number}/proof", "entries.prove", "Proof that an entry is in its seal")
+            .may(Permission::JournalRead)
+            .reads(prove),
     ]
 }
 
@@ -276,7 +280,7 @@ struct Days {
 
 /// A sub-account's statement of some days.
 #[derive(Serialize, JsonSchema)]
-struct Statement {
+struct AccountStatement {
     /// The account's path.
     account: String,
     /// The first booking day.
@@ -291,7 +295,7 @@ struct Statement {
     postings: Page<Posting>,
 }
 
-fn statement(call: &Call, days: &Days) -> Result<Statement> {
+fn statement(call: &Call, days: &Days) -> Result<AccountStatement> {
     if days.from > days.to {
         return Err(Refusal::BadQuery { why: "from is not after to".to_owned() }.into());
     }
@@ -301,7 +305,7 @@ fn statement(call: &Call, days: &Days) -> Result<Statement> {
         let opening = ledger::as_of(conn, a.id, DayBasis::Booking, before)?;
         Ok((opening, ledger::as_of(conn, a.id, DayBasis::Booking, days.to)?))
     })?;
-    Ok(Statement {
+    Ok(AccountStatement {
         from: days.from,
         to: days.to,
         opening: money(&a, a.kind().natural(opening)),
@@ -457,5 +461,45 @@ fn entry(call: &Call, _: &Nothing) -> Result<Entry> {
     call.read(|conn| {
         let seen = Seen::of(conn, call.scope())?;
         seen.entry(conn, number).map(|e| entry_of(&seen, e))
+    })
+}
+
+/// Proof that an entry is in its seal: leaf and path lead to the seal's root (RFC 6962).
+#[derive(Serialize, JsonSchema)]
+struct InclusionProof {
+    /// The entry.
+    entry: i64,
+    /// The seal that covers it.
+    seal: i64,
+    /// The leaf that the entry's stored columns give; hexadecimal.
+    leaf: String,
+    /// Its place among the leaves of the seal, from 0.
+    place: usize,
+    /// How many leaves the seal has.
+    leaves: usize,
+    /// The hashes beside the way up, from the leaf on; hexadecimal.
+    path: Vec<String>,
+    /// The seal's root, as it is stored; hexadecimal.
+    root: String,
+    /// Whether leaf and path lead to it.
+    holds: bool,
+}
+
+fn prove(call: &Call, _: &Nothing) -> Result<InclusionProof> {
+    let text = call.path("number");
+    let number: i64 = text.parse().map_err(|_| Error::NotFound(format!("there is no entry {text}")))?;
+    call.read(|conn| {
+        Seen::of(conn, call.scope())?.entry(conn, number)?;
+        let proof = ledger::inclusion(conn, number)?;
+        Ok(InclusionProof {
+            entry: proof.entry,
+            seal: proof.seal,
+            leaf: hex(&proof.leaf),
+            place: proof.place,
+            leaves: proof.leaves,
+            path: proof.path.iter().map(|h| hex(h)).collect(),
+            root: hex(&proof.root),
+            holds: proof.holds,
+        })
     })
 }

@@ -28,6 +28,9 @@ fn furnish(served: &Served) -> Things {
     let statement = taken.statements.first().expect("a statement").id.clone();
     let lines = served.get(&format!("/v1/statements/{statement}/lines"), &ann).json();
     let jobs = served.get("/v1/jobs", &ann).json();
+    let csv = "settlement,master,platform,currency,total,paid_on,leaf,gross,net\nSET-1,m00,Apple,EUR,99.00,2026-03-04,m00/tiktok/de/operating,99.00,99.00\n";
+    let settled = served.post("/v1/settlements", &ann, "furnish-2", json!({ "name": "a.csv", "csv": csv }));
+    assert_eq!(settled.json()["settlements"][0]["state"], "waiting", "{settled:?}");
     let text = |v: &Value| v.as_str().expect("text").to_owned();
     let leaf = "m00%2Ftiktok%2Fde%2Foperating".to_owned();
     let things = [
@@ -47,6 +50,7 @@ fn furnish(served: &Served) -> Things {
         ("statement", statement),
         ("line", text(&lines["items"][0]["id"])),
         ("file", taken.file.id),
+        ("settlement", "SET-1".to_owned()),
         ("calendar", "target".to_owned()),
         ("rule", "tiktok".to_owned()),
     ];
@@ -164,6 +168,8 @@ fn good_body(operation: &Operation) -> Option<Value> {
     Some(match operation.id {
         "limits.change" => json!({ "floor": { "amount": "0.00", "currency": "EUR" }, "reason": "a test of rights" }),
         "grants.make" | "grants.revoke" => json!({ "role": "product-viewer", "scope": "product:capcut+master:m01" }),
+        "expectations.meet" => json!({ "line": "ln_0", "reason": "a test of rights" }),
+        "settlements.apply" => json!({ "line": "ln_0" }),
         "keys.rotate" => json!({ "days": 9 }),
         "people.disable" | "people.end_sessions" | "keys.revoke" | "sessions.end" => json!({}),
         _ => json!({ "reason": "a test of rights" }),
@@ -188,7 +194,7 @@ fn a_foreign_thing_is_answered_like_one_that_is_not_there() {
             if ["entities.show", "calendars.show"].contains(&operation.id) {
                 continue;
             }
-            for (role, (code, token)) in roles.iter().zip(&all).filter(|(r, _)| may(operation, r)) {
+            for (_, (code, token)) in roles.iter().zip(&all).filter(|(r, _)| may(operation, r)) {
                 let ask = |at: &str, key: &str| {
                     let body = (operation.method != Method::Get).then(|| good_body(operation)).flatten();
                     let headers = vec![("if-match", "\"0\"")];
@@ -239,7 +245,7 @@ fn no_list_names_what_is_foreign() {
             for (role, token) in roles.iter().zip(&all).filter(|(r, _)| may(operation, r)) {
                 let got = served.get(operation.path, token);
                 assert!([200, 403].contains(&got.status), "{} as {}: {}", operation.id, role.code, got.text);
-                for foreign in ["tiktok", "douyin", "m00", "Name of ann", "123.00", "nobody knows"] {
+                for foreign in ["tiktok", "douyin", "m00", "Name of ann", "123.00", "nobody knows", "SET-1"] {
                     assert!(
                         !got.text.contains(foreign),
                         "{} tells {} of {foreign}: {}",
