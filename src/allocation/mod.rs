@@ -17,6 +17,7 @@ use chrono::NaiveDate;
 use std::fmt;
 
 pub mod announced;
+pub mod api;
 pub mod backtest;
 pub mod changes;
 pub mod check;

@@ -7,7 +7,7 @@ use crate::error::Result;
 impl Tx<'_> {
     /// Runs a part of a command. When it says no, what it wrote is undone, and the "no" is the inner result; the outer one is a
     /// fault of the machine.
-    pub fn attempt<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
+    pub fn part<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
         let mark = self.mark();
         self.conn().run("SAVEPOINT part").map_err(broken)?;
         let done = part(self);
@@ -23,11 +23,27 @@ impl Tx<'_> {
         Ok(done)
     }
 
-    /// Runs a part of a command and undoes it, to know what it would say. Answers that, and whether it would record anything.
-    pub fn rehearse<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<(A, bool)> {
+    /// As [`Tx::part`], and a "no" is recorded under `name`: what a whole command is run by.
+    pub fn attempt<A>(&mut self, name: &str, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
+        let done = self.part(command)?;
+        if let Err(no) = &done {
+            let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
+            self.event("command.refused", name, None, Some(after.to_string()));
+        }
+        Ok(done)
+    }
+
+    /// Runs a part of a command and undoes it, to know what it would answer: a dry run. Gives that, and whether it would record
+    /// anything. Its refusal is not recorded either.
+    pub fn rehearse<A>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<(Result<A>, bool)> {
         let mark = self.mark();
         self.conn().run("SAVEPOINT part").map_err(broken)?;
-        let done = part(self)?;
+        let done = part(self);
+        if let Err(fault) = &done
+            && !fault.is_answer()
+        {
+            return Err(fault.clone());
+        }
         let recorded = self.has_recorded_since(&mark);
         self.conn().run("ROLLBACK TO SAVEPOINT part").map_err(broken)?;
         self.back_to(&mark);

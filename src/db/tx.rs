@@ -83,6 +83,38 @@ pub fn head(conn: &mut Conn) -> Result<Head> {
     })
 }
 
+/// A seal, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealView {
+    /// Its number.
+    pub number: i64,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// First and last entry; none when the last is the smaller one.
+    pub entries: (i64, i64),
+    /// First and last event; likewise.
+    pub events: (i64, i64),
+    /// The Merkle root over both.
+    pub root: Vec<u8>,
+    /// Its hash, which the next one carries.
+    pub hash: Vec<u8>,
+}
+
+/// Seals before a number, the newest first.
+pub fn seals_page(conn: &mut Conn, before: i64, limit: i64) -> Result<Vec<SealView>> {
+    let page = seals::table.filter(seals::number.lt(before)).order(seals::number.desc()).limit(limit);
+    let rows: Vec<SealRow> = page.select(SealRow::as_select()).load(conn).map_err(broken)?;
+    let view = |row: SealRow| SealView {
+        number: row.number,
+        recorded_at: from_stored(row.recorded_at),
+        entries: (row.first_entry, row.last_entry),
+        events: (row.first_event, row.last_event),
+        root: row.root,
+        hash: row.hash,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
 /// One recorded change, as it will be stored.
 #[derive(Debug, Clone)]
 pub(super) struct NewEvent {
@@ -222,41 +254,6 @@ impl<'c> Tx<'c> {
     /// From here on this one acts: items of a group come from several.
     pub(crate) fn act_as(&mut self, who: &Arc<Who>) {
         self.who = Arc::clone(who);
-    }
-
-    /// Runs a command whose refusal undoes what it wrote and is recorded under `name`. The outer error is a fault of the machine.
-    pub fn attempt<A>(&mut self, name: &str, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
-        let mark = self.mark();
-        self.conn.run("SAVEPOINT attempt").map_err(broken)?;
-        let answer = match command(self) {
-            Err(fault) if !fault.is_answer() => return Err(fault),
-            Err(no) => {
-                self.conn.run("ROLLBACK TO SAVEPOINT attempt").map_err(broken)?;
-                self.back_to(&mark);
-                let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
-                self.event("command.refused", name, None, Some(after.to_string()));
-                Err(no)
-            }
-            Ok(answer) => Ok(answer),
-        };
-        self.conn.run("RELEASE SAVEPOINT attempt").map_err(broken)?;
-        Ok(answer)
-    }
-
-    /// Runs a command to see what it would answer, and undoes all of it: a dry run. Its refusal is not recorded either.
-    pub fn rehearse<A>(&mut self, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
-        let mark = self.mark();
-        self.conn.run("SAVEPOINT rehearsal").map_err(broken)?;
-        let answer = command(self);
-        if let Err(fault) = &answer
-            && !fault.is_answer()
-        {
-            return Err(fault.clone());
-        }
-        self.conn.run("ROLLBACK TO SAVEPOINT rehearsal").map_err(broken)?;
-        self.conn.run("RELEASE SAVEPOINT rehearsal").map_err(broken)?;
-        self.back_to(&mark);
-        Ok(answer)
     }
 
     pub(super) fn mark(&self) -> Mark {

@@ -36,14 +36,12 @@ pub(super) fn effect(tx: &mut Tx<'_>, change: &Change) -> Result<Effect> {
         return Ok(Effect::Changes(of_report(&report)?));
     }
     let before = stands(tx.conn(), change)?;
-    let (done, after, recorded) = {
-        let ((done, after), recorded) = tx.rehearse(|tx| {
-            let done = carry_out(tx, change)?;
-            let after = stands(tx.conn(), change)?;
-            Ok((done, after))
-        })?;
-        (done, after, recorded)
-    };
+    let (answer, recorded) = tx.rehearse(|tx| {
+        let done = carry_out(tx, change)?;
+        let after = stands(tx.conn(), change)?;
+        Ok((done, after))
+    })?;
+    let (done, after) = answer?;
     if !recorded {
         return Ok(Effect::Nothing(done));
     }

@@ -88,7 +88,7 @@ pub fn submit_in(tx: &mut Tx<'_>, change: &Change) -> Result<Came> {
         Ok(acts) => acts,
         Err(no) if no.is_answer() => {
             // The command itself says best what is wrong.
-            tx.rehearse(|tx| carry_out(tx, change))?;
+            tx.rehearse(|tx| carry_out(tx, change))?.0?;
             return Err(no);
         }
         Err(fault) => return Err(fault),
@@ -128,7 +128,7 @@ pub fn approve(db: &Db, who: &Arc<Who>, id: &str, digest: &str, reason: &str) ->
         refuse_concerned(tx, &id)?;
         let Some(ready) = approvals::approve(tx, &id, &digest, &reason)? else { return Ok(Approved::Waits) };
         let approver = Arc::clone(tx.who());
-        let tried = tx.attempt(|tx| as_its_maker(tx, &ready));
+        let tried = tx.part(|tx| as_its_maker(tx, &ready));
         tx.act_as(&approver);
         match tried? {
             Ok(done) => {

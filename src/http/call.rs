@@ -128,6 +128,11 @@ impl Call {
         &self.state.db
     }
 
+    /// The database, for work that goes on after the answer.
+    pub fn shared_db(&self) -> Arc<Db> {
+        Arc::clone(&self.state.db)
+    }
+
     /// Who asks, with the scope of the operation's permission.
     pub fn who(&self) -> &Arc<Who> {
         &self.who
@@ -276,7 +281,7 @@ impl Call {
         let operation = self.operation;
         if self.dry_run {
             return self.db().write(operation, &self.who, move |tx| {
-                let answer = tx.rehearse(|tx| f(tx, &asked))?;
+                let (answer, _) = tx.rehearse(|tx| f(tx, &asked))?;
                 Ok(answer.and_then(|a| Answer::json(status, &a)))
             })?;
         }

@@ -108,6 +108,16 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// Why a body could not be read to its end.
+    pub fn of_read(e: &std::io::Error) -> Refusal {
+        let ours = e.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+        ours.cloned().unwrap_or_else(|| Refusal::BadBody { why: e.to_string() })
+    }
+}
+
 /// What a refused request is answered with: RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {

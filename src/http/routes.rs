@@ -202,7 +202,10 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
     let credentials = headers::credentials(&arrived.headers).ok_or(Refusal::NoCredentials)?;
     headers::refuse_cross_site(&arrived.method, &arrived.headers, credentials.by_cookie)?;
     let now = state.db.clock().now();
-    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now))?;
+    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now)).inspect_err(|_| {
+        // Whoever guesses secrets uses up what their address may ask without one.
+        let _ = state.limits.take(&arrived.place, std::time::Instant::now());
+    })?;
     limited(admitted.actor.as_str())?;
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,
@@ -396,7 +399,7 @@ impl Read for Pipe {
             match self.receiver.blocking_recv() {
                 None => return Ok(0),
                 Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(refusal)) => return Err(std::io::Error::other(refusal.to_string())),
+                Some(Err(refusal)) => return Err(std::io::Error::other(refusal)),
             }
         }
         let part = self.chunk.split_to(self.chunk.len().min(into.len()));

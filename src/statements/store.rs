@@ -6,12 +6,13 @@ mod lines;
 mod notices;
 mod ordinals;
 mod questions;
+mod seen;
 
 pub use due::Came;
 pub(super) use due::{AlarmRow, alarms, came, set_alarm, untold_alarms};
 pub use files::{
-    FileRow, NewFile, Proven, StoredBytes, UNVERIFIED, file, file_by_content, files, prove, set_survey, store_file,
-    stored_bytes, stored_events, verify_origin,
+    FileRow, NewFile, Proven, StoredBytes, UNVERIFIED, file, file_by_content, files, files_page, prove, set_survey,
+    store_file, stored_bytes, stored_events, verify_origin,
 };
 pub(super) use files::{accepted_after, is_as_proved, set_file_state, unsealed_origins};
 pub use lines::{
@@ -23,6 +24,7 @@ pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open
 pub(super) use notices::{profile, set_profile};
 pub use ordinals::Ordinals;
 pub(super) use questions::open_questions;
+pub use seen::{StatementFilter, lines_page, statements_page};
 
 use super::identity::Link;
 use super::survey::Surveyed;

@@ -3,6 +3,8 @@
 
 mod document;
 mod plumbing;
+mod rights;
+mod work;
 mod writes;
 
 use crate::databases::{TestDb, on_both};
