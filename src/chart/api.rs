@@ -4,7 +4,7 @@ use super::{LimitChange, MasterRow, Move, SeenChart, SubAccountRow, account_seen
 use crate::access::Permission;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::http::{Asked, Call, Limit, Money, Nothing, Operation, Page, get, post, put};
+use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, get, post, put};
 use crate::ledger::{AccountRow, Terms};
 use crate::scope::Scope;
 use crate::time::{from_stored, rfc3339};
@@ -403,7 +403,7 @@ struct NewLimits {
     /// What one decision moves at most.
     movement_limit: Option<Money>,
     /// Its last day, where its master is.
-    expires_on: Option<NaiveDate>,
+    expires_on: Option<Day>,
     /// Why, in a few words; kept.
     #[schemars(length(min = 3))]
     reason: String,
@@ -426,7 +426,7 @@ fn change_limits(tx: &mut Tx<'_>, asked: &Asked<Nothing, NewLimits>) -> Result<L
         floor: amount("floor", &body.floor)?,
         ceiling: amount("ceiling", &body.ceiling)?,
         movement_limit: amount("movement_limit", &body.movement_limit)?,
-        expires_on: Some(body.expires_on),
+        expires_on: Some(body.expires_on.map(|d| d.0)),
     };
     let (terms, _) = super::change_limits(tx, code, &change, &body.reason)?;
     Ok(limits_of(&account, &terms))

@@ -5,7 +5,7 @@ use crate::access::Permission;
 use crate::chart;
 use crate::db::Tx;
 use crate::error::Result;
-use crate::http::{Asked, Call, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,9 +156,9 @@ struct Receipt {
     /// The upper bound, where the amount is not exact.
     up_to: Option<Money>,
     /// First booking day.
-    first_on: NaiveDate,
+    first_on: Day,
     /// Last booking day.
-    last_on: NaiveDate,
+    last_on: Day,
     /// End-to-end id, creditor reference, or the whole of the remittance text.
     reference: Option<String>,
     /// The account that it will come from.
@@ -195,7 +195,7 @@ fn announcement(at: usize, receipt: &Receipt) -> Result<Announcement> {
         leaf: receipt.leaf.clone(),
         amount,
         currency: Some(receipt.amount.currency.clone()),
-        days: (receipt.first_on, receipt.last_on),
+        days: (receipt.first_on.0, receipt.last_on.0),
         reference: receipt.reference.clone(),
         account: receipt.counterparty_account.clone(),
         note: receipt.note.clone(),

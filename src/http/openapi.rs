@@ -63,7 +63,7 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
     if operation.dry_run {
         let says = "The same answer, and nothing is written";
         parameters
-            .push(json!({ "name": "dry_run", "in": "query", "description": says, "schema": { "type": "boolean" } }));
+            .push(json!({ "name": "dry_run", "in": "query", "required": false, "description": says, "schema": { "type": "boolean" } }));
     }
     if operation.takes_key() {
         let shape = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });

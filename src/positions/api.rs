@@ -3,7 +3,7 @@
 use super::{Amount, MasterLine, Position, positions, positions_in};
 use crate::access::Permission;
 use crate::error::Result;
-use crate::http::{Call, Money, Operation, get};
+use crate::http::{Call, Day, Money, Operation, get};
 use crate::money::Currency;
 use crate::rates;
 use crate::time::day_of;
@@ -23,9 +23,9 @@ pub fn operations() -> Vec<Operation> {
 /// Which moment, and in which currency as well.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Moment {
+struct Which {
     /// As of the end of this booking day; now where nothing is said.
-    as_of: Option<NaiveDate>,
+    as_of: Option<Day>,
     /// In this currency too, with the rates of that day; ISO 4217.
     #[serde(rename = "in")]
     into: Option<String>,
@@ -125,19 +125,20 @@ fn master(m: MasterLine) -> MasterStanding {
     }
 }
 
-fn show(call: &Call, asked: &Moment) -> Result<Positions> {
+fn show(call: &Call, asked: &Which) -> Result<Positions> {
     let into: Option<Currency> = asked
         .into
         .as_deref()
         .map(str::parse)
         .transpose()
         .map_err(|e| crate::http::Refusal::BadQuery { why: format!("in: {e}") })?;
-    let on = asked.as_of.unwrap_or_else(|| day_of(call.now()));
+    let as_of = asked.as_of.map(|d| d.0);
+    let on = as_of.unwrap_or_else(|| day_of(call.now()));
     let report = call.read(|conn| match into {
-        None => positions(conn, call.scope(), asked.as_of),
+        None => positions(conn, call.scope(), as_of),
         Some(into) => {
             let rates = rates::Asked { source: asked.rates.clone(), on, known_at: None };
-            positions_in(conn, call.scope(), asked.as_of, into, &rates)
+            positions_in(conn, call.scope(), as_of, into, &rates)
         }
     })?;
     let into = report.reporting_currency.as_deref();

@@ -4,8 +4,8 @@ use super::{Asked, Quotes};
 use crate::access::Permission;
 use crate::calendars;
 use crate::error::Result;
-use crate::http::{Call, Limit, Operation, Page, get};
-use crate::time::{Instant, day_of, rfc3339};
+use crate::http::{Call, Day, Limit, Moment, Operation, Page, get};
+use crate::time::{day_of, rfc3339};
 use chrono::{Datelike, NaiveDate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,11 +30,11 @@ pub fn operations() -> Vec<Operation> {
 #[serde(deny_unknown_fields)]
 struct Which {
     /// Of this day, or the last before it; today where nothing is said.
-    on: Option<NaiveDate>,
+    on: Option<Day>,
     /// Whose.
     source: Option<String>,
     /// As they were known at this instant; RFC 3339.
-    known_at: Option<Instant>,
+    known_at: Option<Moment>,
 }
 
 /// Rates of one source.
@@ -72,8 +72,8 @@ struct Rate {
 }
 
 fn list(call: &Call, which: &Which) -> Result<Rates> {
-    let on = which.on.unwrap_or_else(|| day_of(call.now()));
-    let asked = Asked { source: which.source.clone(), on, known_at: which.known_at };
+    let on = which.on.map(|d| d.0).unwrap_or_else(|| day_of(call.now()));
+    let asked = Asked { source: which.source.clone(), on, known_at: which.known_at.map(|at| at.0) };
     let Quotes { source, base, quotes } = call.read(|conn| super::quotes(conn, &asked))?;
     let rate = |q: super::Quote| Rate {
         rate: q.rate.to_string(),
@@ -122,7 +122,7 @@ fn all_calendars(call: &Call, paging: &Paging) -> Result<Page<Calendar>> {
 #[serde(deny_unknown_fields)]
 struct Year {
     /// This year where nothing is said.
-    #[schemars(range(min = 1, max = 9999))]
+    #[schemars(range(min = 1900, max = 2199))]
     year: Option<i32>,
 }
 
@@ -152,8 +152,8 @@ struct Holiday {
 
 fn show_calendar(call: &Call, asked: &Year) -> Result<Holidays> {
     let year = asked.year.unwrap_or_else(|| day_of(call.now()).year());
-    if !(1..=9999).contains(&year) {
-        return Err(crate::http::Refusal::BadQuery { why: "year is from 1 to 9999".to_owned() }.into());
+    if !(1900..=2199).contains(&year) {
+        return Err(crate::http::Refusal::BadQuery { why: "year is from 1900 to 2199".to_owned() }.into());
     }
     let found = call.read(|conn| calendars::calendar(conn, call.path("calendar")))?;
     let holidays = found.holidays(year).into_iter().map(|(day, name)| Holiday { day, name: name.to_owned() }).collect();

@@ -2,6 +2,7 @@
 //! the document that says so.
 
 mod document;
+mod examples;
 mod plumbing;
 mod rights;
 mod work;

@@ -8,10 +8,9 @@ use crate::allocation::changes::RulesFile;
 use crate::allocation::{self, RuleRow};
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Answer, Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use crate::money::Currency;
 use crate::time::{from_stored, rfc3339};
-use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,9 +116,9 @@ struct Testing {
     #[serde(default)]
     retire: Vec<String>,
     /// From this booking day.
-    from: Option<NaiveDate>,
+    from: Option<Day>,
     /// Up to this booking day.
-    to: Option<NaiveDate>,
+    to: Option<Day>,
     /// Also lines that people have placed.
     #[serde(default)]
     decided_by_people: bool,
@@ -136,9 +135,9 @@ struct Changing {
     #[serde(default)]
     retire: Vec<String>,
     /// From this booking day; with a digest.
-    from: Option<NaiveDate>,
+    from: Option<Day>,
     /// Up to this booking day; with a digest.
-    to: Option<NaiveDate>,
+    to: Option<Day>,
     /// Also lines that people have placed; with a digest.
     #[serde(default)]
     decided_by_people: bool,
@@ -247,7 +246,8 @@ fn tested(report: Report, refused: Vec<backtest::NotMoved>) -> Tested {
 
 fn test(call: &Call, body: &Testing) -> Result<Answer> {
     call.scope().need_everything("what rules place")?;
-    let bounds = Bounds { from: body.from, to: body.to, decided_by_people: body.decided_by_people };
+    let bounds =
+        Bounds { from: body.from.map(|d| d.0), to: body.to.map(|d| d.0), decided_by_people: body.decided_by_people };
     let file = file(&body.rules, &body.retire)?;
     let report = call.read(|conn| backtest::run(conn, &file, &bounds, &mut |_| Ok(())))?;
     Answer::json(200, &tested(report, Vec::new()))
@@ -256,7 +256,8 @@ fn test(call: &Call, body: &Testing) -> Result<Answer> {
 fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, Changing>) -> Result<Tested> {
     tx.scope().need_everything("what rules place")?;
     let body = &asked.body;
-    let bounds = Bounds { from: body.from, to: body.to, decided_by_people: body.decided_by_people };
+    let bounds =
+        Bounds { from: body.from.map(|d| d.0), to: body.to.map(|d| d.0), decided_by_people: body.decided_by_people };
     let file = file(&body.rules, &body.retire)?;
     if let Some(digest) = &body.digest {
         let applied = backtest::apply(tx, &file, &bounds, digest)?;

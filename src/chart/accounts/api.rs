@@ -5,9 +5,9 @@ use crate::access::Permission;
 use crate::chart::account_seen;
 use crate::db::seal::hex;
 use crate::error::{Error, Result};
-use crate::http::{Call, Limit, Money, Nothing, Operation, Page, Refusal, get};
+use crate::http::{Call, Day, Limit, Moment, Money, Nothing, Operation, Page, Refusal, get};
 use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
-use crate::time::{Instant, from_stored, rfc3339};
+use crate::time::{from_stored, rfc3339};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,11 +143,11 @@ fn show(call: &Call, _: &Nothing) -> Result<Account> {
 /// The moment of a balance.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Moment {
+struct Then {
     /// As of the end of this day.
-    as_of: Option<NaiveDate>,
+    as_of: Option<Day>,
     /// As it was known at this instant; RFC 3339.
-    known_at: Option<Instant>,
+    known_at: Option<Moment>,
     /// Which day of an entry counts for `as_of`: `booking` or `value`.
     basis: Option<String>,
 }
@@ -173,18 +173,19 @@ fn basis(text: Option<&str>) -> Result<DayBasis> {
     }
 }
 
-fn balance(call: &Call, then: &Moment) -> Result<Balance> {
+fn balance(call: &Call, then: &Then) -> Result<Balance> {
     let basis = basis(then.basis.as_deref())?;
+    let (as_of, known_at) = (then.as_of.map(|d| d.0), then.known_at.map(|at| at.0));
     call.read(|conn| {
         let a = account_seen(conn, call.scope(), call.path("account"))?;
-        let debit_positive = match (then.as_of, then.known_at) {
+        let debit_positive = match (as_of, known_at) {
             (None, None) => a.booked(),
             (Some(day), None) => ledger::as_of(conn, a.id, basis, day)?,
             (None, Some(at)) => ledger::as_known(conn, a.id, at)?,
             (Some(day), Some(at)) => ledger::as_of_and_known(conn, a.id, basis, day, at)?,
         };
         let booked = money(&a, a.kind().natural(debit_positive));
-        Ok(Balance { account: a.code, booked, as_of: then.as_of, known_at: then.known_at.map(rfc3339) })
+        Ok(Balance { account: a.code, booked, as_of, known_at: known_at.map(rfc3339) })
     })
 }
 
@@ -268,9 +269,9 @@ fn postings(call: &Call, paging: &Paging) -> Result<Page<Posting>> {
 #[serde(deny_unknown_fields)]
 struct Days {
     /// The first booking day.
-    from: NaiveDate,
+    from: Day,
     /// The last booking day.
-    to: NaiveDate,
+    to: Day,
     /// How many postings a page has.
     limit: Option<Limit>,
     /// `next_cursor` of the page before.
@@ -299,15 +300,16 @@ fn statement(call: &Call, days: &Days) -> Result<AccountStatement> {
     if days.from > days.to {
         return Err(Refusal::BadQuery { why: "from is not after to".to_owned() }.into());
     }
-    let before = days.from.pred_opt().unwrap_or(days.from);
-    let (a, all, next) = page_of_postings(call, Some((days.from, days.to)), days.limit)?;
+    let (first, last) = (days.from.0, days.to.0);
+    let before = first.pred_opt().unwrap_or(first);
+    let (a, all, next) = page_of_postings(call, Some((first, last)), days.limit)?;
     let (opening, closing) = call.read(|conn| {
         let opening = ledger::as_of(conn, a.id, DayBasis::Booking, before)?;
-        Ok((opening, ledger::as_of(conn, a.id, DayBasis::Booking, days.to)?))
+        Ok((opening, ledger::as_of(conn, a.id, DayBasis::Booking, last)?))
     })?;
     Ok(AccountStatement {
-        from: days.from,
-        to: days.to,
+        from: first,
+        to: last,
         opening: money(&a, a.kind().natural(opening)),
         closing: money(&a, a.kind().natural(closing)),
         postings: call.page(all, next),

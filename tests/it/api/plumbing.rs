@@ -91,6 +91,7 @@ fn what_cannot_be_is_refused_with_a_problem_that_says_how_to_mend_it() {
         assert_eq!(wrong_method.header("allow"), Some("OPTIONS, GET, HEAD"));
         assert_eq!(code("GET", "/v1/positions?page=2", &ann), is(400, "bad_query"));
         assert_eq!(code("GET", "/v1/positions?as_of=yesterday", &ann), is(400, "bad_query"));
+        assert_eq!(code("GET", "/v1/positions?as_of=%2B262142-12-31", &ann), is(400, "bad_query"));
         assert_eq!(code("GET", "/v1/positions?as_of=2026-03-01&as_of=2026-03-02", &ann), is(400, "bad_query"));
         for limit in ["0", "-1", "1001", "1000000000"] {
             assert_eq!(code("GET", &format!("/v1/expectations?limit={limit}"), &ann), is(400, "bad_query"));

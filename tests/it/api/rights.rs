@@ -13,10 +13,10 @@ use tributary::http::{Method, Need, Operation};
 use ureq::http::StatusCode;
 
 /// What there is to name, by the name of a path's part; of two things with one name, by `operation group.name`.
-type Things = BTreeMap<String, String>;
+pub type Things = BTreeMap<String, String>;
 
 /// A treasury in which there is one of everything, all of it tiktok's or of master `m00`.
-fn furnish(served: &Served) -> Things {
+pub fn furnish(served: &Served) -> Things {
     let (owner, ann) = served.person("ann", &[("treasurer", "all")]);
     let (key, _) = served.key(&owner, &[("product-viewer", "product:tiktok")]);
     let made = served.post("/v1/expectations", &ann, "furnish", receipt("a1", "m00/tiktok/de/operating", "10.00"));
