@@ -42,6 +42,11 @@ impl Actor {
         Actor(format!("key:{id}"))
     }
 
+    /// One that was stored.
+    pub fn stored(text: &str) -> Self {
+        Actor(text.to_owned())
+    }
+
     /// As stored: `operator:alice`, `system:demo`, `person:ps_01k9...`, `key:01k9...`.
     pub fn as_str(&self) -> &str {
         &self.0

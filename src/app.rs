@@ -13,6 +13,7 @@ use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
 use crate::statements;
+use crate::webhooks;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -114,6 +115,8 @@ pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> 
     let mut violations = ledger::check::check(db, progress)?;
     let access = access::check::check(db)?.into_iter();
     violations.extend(access.map(|(invariant, what)| Violation::new(invariant, what)));
+    let webhooks = webhooks::check(db)?.into_iter();
+    violations.extend(webhooks.map(|(invariant, what)| Violation::new(invariant, what)));
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);

@@ -25,3 +25,4 @@ pub mod scope;
 pub mod sheet;
 pub mod statements;
 pub mod time;
+pub mod webhooks;

@@ -11,6 +11,7 @@
 //! | `secret.rs`, `password.rs`, `totp.rs`, `throttle.rs` | the parts of proving who one is (pure but for chance) |
 //! | `people.rs` | people: added, joined, reset, disabled; the first administrator |
 //! | `sign_in.rs`, `sessions.rs`, `keys.rs` | signing in, sessions, API keys |
+//! | `standing.rs` | what somebody may do while they are away |
 //! | `grants.rs`, `custom.rs` | who gets which role, and what is refused; a treasury's own roles |
 //! | `api.rs` | all of it over HTTP |
 //! | `check.rs` | the proof |
@@ -43,6 +44,7 @@ pub mod secret;
 pub mod segregation;
 mod sessions;
 mod sign_in;
+mod standing;
 mod store;
 mod throttle;
 pub mod totp;
@@ -60,6 +62,7 @@ pub use rights::Rights;
 pub use secret::Secret;
 pub use sessions::{Admitted, SessionView, admit, end_session, end_sessions, sessions, touch};
 pub use sign_in::{Opened, SignIn, sign_in};
+pub use standing::standing;
 pub use store::GrantRow;
 
 /// The cookie that a session travels in: `__Host-` binds it to this host, to all paths and to TLS.

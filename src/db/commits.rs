@@ -84,7 +84,9 @@ mod tests {
         let called = Arc::new(AtomicU64::new(0));
         let listening = commits.listen({
             let called = Arc::clone(&called);
-            move || drop(called.fetch_add(1, Ordering::Relaxed))
+            move || {
+                called.fetch_add(1, Ordering::Relaxed);
+            }
         });
         let seen = commits.count();
         std::thread::scope(|scope| {

@@ -34,4 +34,5 @@ mod tidy;
 mod tour;
 mod twice;
 mod walk;
+mod webhooks;
 mod writer;

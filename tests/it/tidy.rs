@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 15] = [
     &["expectations", "rates"],
     &["statements"],
     &["allocation"],
-    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders"],
+    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders", "webhooks"],
     &["http", "web"],
     &["simulator", "demo", "cli", "app", "main", "lib"],
 ];
