@@ -1,11 +1,13 @@
 //! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
 
+pub mod api;
+
 use crate::access;
 use crate::allocation::{self, rules::RuleFile};
 use crate::calendars::{self, CalendarTable};
 use crate::chart::file::{BankTable, EntityTable, MarketTable, MasterTable, ProductTable, SubAccountTable};
 use crate::chart::{self, Applied, ChartFile};
-use crate::db::{Db, Who};
+use crate::db::{Db, Tx, Who};
 use crate::error::{Error, Result};
 use crate::expectations;
 use crate::http::{self, Operation};
@@ -89,24 +91,30 @@ impl AppliedFile {
 
 /// Makes what the file describes and the treasury does not have yet, all or nothing.
 pub fn apply(db: &Db, who: &Arc<Who>, file: TreasuryFile) -> Result<AppliedFile> {
-    let (rules, calendars) = (file.rule.clone(), file.calendar.clone());
-    let (reporting_currency, rates) = (file.reporting_currency.clone(), file.rates.clone());
-    let chart = file.into_chart();
-    db.write("chart.apply", who, move |tx| {
-        // Masters name calendars.
-        let calendars = calendars::apply(tx, &calendars)?;
-        let settings = rates::apply_settings(tx, reporting_currency.as_deref(), rates.as_ref())?;
-        let chart = chart::apply(tx, &chart)?;
-        Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules.clone())?, calendars, settings })
-    })
+    db.write("chart.apply", who, move |tx| apply_in(tx, file.clone()))
+}
+
+/// As [`apply`], inside a command.
+pub fn apply_in(tx: &mut Tx<'_>, file: TreasuryFile) -> Result<AppliedFile> {
+    // Masters name calendars.
+    let calendars = calendars::apply(tx, &file.calendar)?;
+    let settings = rates::apply_settings(tx, file.reporting_currency.as_deref(), file.rates.as_ref())?;
+    let rules = file.rule.clone();
+    let chart = chart::apply(tx, &file.into_chart())?;
+    Ok(AppliedFile { chart, rules: allocation::apply_rules(tx, rules)?, calendars, settings })
 }
 
 /// The table of operations: all that can be asked for over HTTP.
 pub fn operations() -> Vec<Operation> {
     let mut all = http::operations();
+    all.extend(api::operations());
     all.extend(access::api::operations());
     all.extend(positions::api::operations());
+    all.extend(chart::api::operations());
+    all.extend(rates::api::operations());
     all.extend(expectations::api::operations());
+    all.extend(allocation::api::operations());
+    all.extend(webhooks::api::operations());
     all
 }
 

@@ -168,6 +168,14 @@ impl Scope {
         self.0.iter().any(Part::is_everything)
     }
 
+    /// Refuses unless it is the whole treasury: for what concerns all of it.
+    pub fn need_everything(&self, what: &str) -> Result<()> {
+        if self.is_everything() {
+            return Ok(());
+        }
+        Err(Error::Forbidden(format!("{what} concerns the whole treasury, and your role holds in {self} only")))
+    }
+
     /// Its parts, one of which must cover: what a store filters its rows by.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.0.iter()

@@ -1,9 +1,11 @@
 //! Access over HTTP: signing in and out, and who one is.
 
-use super::{Permission, SESSION_COOKIE, Secret, SignIn};
+use super::{Holder, NewKey, NewPerson, Permission, SESSION_COOKIE, Secret, SignIn, people_seen};
 use crate::actor::Principal;
+use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Call, Nothing, Operation, get, post};
+use crate::http::{Answer, Asked, Call, Limit, Made, Nothing, Operation, Page, Refusal, delete, get, post};
+use crate::scope::{Part, Scope};
 use crate::time::rfc3339;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,59 @@ pub fn operations() -> Vec<Operation> {
             .signed_in()
             .does::<Nothing, Closed>(close),
         get("/v1/me", "me.show", "Who asks, and what they may do where").signed_in().reads(me),
+        get("/v1/people", "people.list", "People whose rights lie within one's own, with their roles")
+            .may(Permission::PeopleRead)
+            .reads(people),
+        post("/v1/people", "people.add", "Add somebody, who joins by the invitation that is answered once")
+            .may(Permission::PeopleManage)
+            .answers(201)
+            .dry_runs()
+            .makes(|_| Ok(Made { id: String::new(), secret: super::invitation()? }))
+            .writes(add_person),
+        post("/v1/people/{person}/disable", "people.disable", "End somebody's access, with all sessions")
+            .may(Permission::PeopleManage)
+            .dry_runs()
+            .writes(disable_person),
+        post("/v1/people/{person}/end-sessions", "people.end_sessions", "End all sessions of somebody")
+            .may(Permission::PeopleManage)
+            .dry_runs()
+            .writes(end_all_sessions),
+        get("/v1/me/sessions", "sessions.list", "One's own sessions that count").signed_in().reads(own_sessions),
+        delete("/v1/me/sessions/{session}", "sessions.end", "End one of one's own sessions")
+            .signed_in()
+            .writes(end_own_session),
+        post("/v1/people/{person}/grants", "grants.make", "Give somebody a role, and where it holds")
+            .may(Permission::PeopleManage)
+            .dry_runs()
+            .writes(grant_person),
+        post("/v1/people/{person}/grants/revoke", "grants.revoke", "Take a role away from somebody")
+            .may(Permission::PeopleManage)
+            .dry_runs()
+            .writes(revoke_person),
+        get("/v1/roles", "roles.list", "Roles, and what each allows").may(Permission::PeopleRead).reads(roles),
+        get("/v1/keys", "keys.list", "API keys whose rights lie within one's own")
+            .may(Permission::PeopleRead)
+            .reads(keys),
+        post("/v1/keys", "keys.make", "Make an API key, which is answered once")
+            .may(Permission::KeysManage)
+            .answers(201)
+            .dry_runs()
+            .makes(new_secret)
+            .writes(make_key),
+        post(
+            "/v1/keys/{key}/rotate",
+            "keys.rotate",
+            "Make the next key in the place of this one, which goes on until it is revoked",
+        )
+        .may(Permission::KeysManage)
+        .answers(201)
+        .dry_runs()
+        .makes(new_secret)
+        .writes(rotate_key),
+        post("/v1/keys/{key}/revoke", "keys.revoke", "End a key from the next request on")
+            .may(Permission::KeysManage)
+            .dry_runs()
+            .writes(revoke_key),
     ]
 }
 
@@ -121,4 +176,328 @@ fn me(call: &Call, _: &Nothing) -> Result<Me> {
     };
     let permissions = admitted.rights.permissions().iter().map(held).collect();
     Ok(Me { actor: admitted.actor.to_string(), name, permissions })
+}
+
+/// A page of something.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    /// How many a page has.
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
+    cursor: Option<String>,
+}
+
+/// A role that somebody has, and where.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GrantedRole {
+    /// The role's code.
+    role: String,
+    /// `all`, or bounds that must all hold, such as `product:tiktok+entity:bd-de`.
+    scope: String,
+}
+
+impl GrantedRole {
+    fn part(&self) -> Result<Part> {
+        self.scope.parse().map_err(|why: String| Refusal::BadBody { why }.into())
+    }
+}
+
+/// A person.
+#[derive(Serialize, JsonSchema)]
+struct Person {
+    /// For ever.
+    id: String,
+    /// By which they sign in.
+    login: String,
+    /// For people.
+    name: String,
+    /// `invited`, `active` or `disabled`.
+    state: String,
+    /// When they were added; RFC 3339.
+    made_at: String,
+    /// What they have.
+    roles: Vec<GrantedRole>,
+}
+
+fn people(call: &Call, paging: &Paging) -> Result<Page<Person>> {
+    let seen = call.read(|conn| people_seen(conn, call.scope()))?.into_iter();
+    let all = seen.map(|(p, grants)| Person {
+        roles: grants.into_iter().map(|g| GrantedRole { role: g.role, scope: g.scope }).collect(),
+        id: p.id,
+        login: p.login,
+        name: p.name,
+        state: p.state,
+        made_at: rfc3339(p.made_at),
+    });
+    Ok(call.page_of(all.collect(), paging.limit, |p| p.login.clone()))
+}
+
+/// Who is to be added.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PersonToAdd {
+    /// By which they sign in: letters a to z, digits and `.-_@+`.
+    login: String,
+    /// For people.
+    name: String,
+}
+
+/// Who was added.
+#[derive(Serialize, JsonSchema)]
+struct AddedPerson {
+    /// For ever.
+    id: String,
+    /// The invitation waits until then; RFC 3339.
+    invited_until: String,
+    /// The invitation: in the first answer only, and kept nowhere.
+    secret: Option<String>,
+}
+
+fn add_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, PersonToAdd>) -> Result<AddedPerson> {
+    let new = NewPerson { login: asked.body.login.clone(), name: asked.body.name.clone() };
+    let (id, until) = super::add(tx, &new, &asked.made()?.secret)?;
+    Ok(AddedPerson { id, invited_until: rfc3339(until), secret: None })
+}
+
+/// A person whose rights lie within one's own; others are as if they were not there.
+fn person_seen(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let scope = tx.scope().clone();
+    let seen = people_seen(tx.conn(), &scope)?;
+    let absent = || Error::NotFound(format!("there is no person {id}"));
+    seen.iter().any(|(p, _)| p.id == id).then_some(()).ok_or_else(absent)
+}
+
+/// What came of a change.
+#[derive(Serialize, JsonSchema)]
+struct Changed {
+    /// Whether it was otherwise before.
+    changed: bool,
+}
+
+fn disable_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
+    person_seen(tx, asked.path("person"))?;
+    super::disable(tx, asked.path("person")).map(|changed| Changed { changed })
+}
+
+fn end_all_sessions(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
+    person_seen(tx, asked.path("person"))?;
+    super::end_sessions(tx, asked.path("person")).map(|ended| Changed { changed: ended > 0 })
+}
+
+fn grant_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Changed> {
+    person_seen(tx, asked.path("person"))?;
+    let part = asked.body.part()?;
+    super::grant(tx, Holder::Person(asked.path("person")), &asked.body.role, &part).map(|changed| Changed { changed })
+}
+
+fn revoke_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Changed> {
+    person_seen(tx, asked.path("person"))?;
+    let part = asked.body.part()?;
+    let revoked = super::revoke(tx, Holder::Person(asked.path("person")), &asked.body.role, Some(&part))?;
+    Ok(Changed { changed: revoked > 0 })
+}
+
+/// A session that counts.
+#[derive(Serialize, JsonSchema)]
+struct OwnSession {
+    /// By which it can be ended.
+    id: String,
+    /// As the surface called it.
+    device: String,
+    /// When it was opened; RFC 3339.
+    made_at: String,
+    /// To the minute; RFC 3339.
+    last_used_at: String,
+    /// It ends then at the latest; RFC 3339.
+    expires_at: String,
+    /// Whether the request comes with it.
+    this: bool,
+}
+
+fn own_sessions(call: &Call, paging: &Paging) -> Result<Page<OwnSession>> {
+    let admitted = call.admitted().ok_or_else(|| Error::Broken("nobody was let in".to_owned()))?;
+    let found = match admitted.actor.principal() {
+        Principal::Person(id) => call.read(|conn| super::sessions(conn, id, call.now()))?,
+        _ => Vec::new(),
+    };
+    let all = found.into_iter().map(|s| OwnSession {
+        this: s.id == admitted.through,
+        id: s.id,
+        device: s.device,
+        made_at: rfc3339(s.made_at),
+        last_used_at: rfc3339(s.last_used_at),
+        expires_at: rfc3339(s.expires_at),
+    });
+    Ok(call.page_of(all.collect(), paging.limit, |s| s.id.clone()))
+}
+
+fn end_own_session(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
+    let id = asked.path("session");
+    let absent = || Error::NotFound(format!("there is no session {id}"));
+    let own = match super::store::session(tx.conn(), id)? {
+        Some(session) => tx.actor().principal() == Principal::Person(&session.person),
+        None => false,
+    };
+    if !own {
+        return Err(absent());
+    }
+    super::end_session(tx, id).map(|changed| Changed { changed })
+}
+
+/// A role.
+#[derive(Serialize, JsonSchema)]
+struct RoleShown {
+    /// Its code.
+    code: String,
+    /// What it is for.
+    name: String,
+    /// Whether it comes with Tributary.
+    built_in: bool,
+    /// Codes of what it allows.
+    permissions: Vec<String>,
+}
+
+fn roles(call: &Call, paging: &Paging) -> Result<Page<RoleShown>> {
+    let mut all: Vec<RoleShown> = call
+        .read(super::roles)?
+        .into_iter()
+        .map(|r| RoleShown {
+            permissions: r.permissions.iter().map(|p| p.code().to_owned()).collect(),
+            code: r.code,
+            name: r.name,
+            built_in: r.built_in,
+        })
+        .collect();
+    all.sort_unstable_by(|a, b| a.code.cmp(&b.code));
+    Ok(call.page_of(all, paging.limit, |r| r.code.clone()))
+}
+
+/// An API key.
+#[derive(Serialize, JsonSchema)]
+struct ApiKey {
+    /// As it stands in the key itself.
+    id: String,
+    /// The machine that holds it.
+    name: String,
+    /// The id of the person whose asking its asking is.
+    owner: String,
+    /// `live`, `expired`, `unused` or `revoked`.
+    state: String,
+    /// When it was made; RFC 3339.
+    made_at: String,
+    /// Its end; RFC 3339.
+    expires_at: String,
+    /// To the minute; RFC 3339.
+    last_used_at: Option<String>,
+    /// What it has.
+    roles: Vec<GrantedRole>,
+}
+
+/// A key's grants lie within a scope, or it has none and the scope is the whole treasury.
+fn is_within(grants: &[super::GrantRow], scope: &Scope) -> bool {
+    let within = |g: &super::GrantRow| g.scope.parse::<Part>().is_ok_and(|part| Scope::from(part).is_within(scope));
+    scope.is_everything() || (!grants.is_empty() && grants.iter().all(within))
+}
+
+fn keys(call: &Call, paging: &Paging) -> Result<Page<ApiKey>> {
+    let now = call.now();
+    let (found, grants) = call.read(|conn| Ok((super::keys(conn, now)?, super::grants_of(conn)?)))?;
+    let mut all = Vec::with_capacity(found.len());
+    for k in found {
+        let own: Vec<super::GrantRow> = grants.iter().filter(|g| g.api_key.as_ref() == Some(&k.id)).cloned().collect();
+        if is_within(&own, call.scope()) {
+            all.push(ApiKey {
+                roles: own.into_iter().map(|g| GrantedRole { role: g.role, scope: g.scope }).collect(),
+                id: k.id,
+                name: k.name,
+                owner: k.owner,
+                state: k.state.to_owned(),
+                made_at: rfc3339(k.made_at),
+                expires_at: rfc3339(k.expires_at),
+                last_used_at: k.last_used_at.map(rfc3339),
+            });
+        }
+    }
+    all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    Ok(call.page_of(all, paging.limit, |k| k.id.clone()))
+}
+
+fn new_secret(call: &Call) -> Result<Made> {
+    NewKey::secret(call.db()).map(|(id, secret)| Made { id, secret })
+}
+
+/// A key that is to be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KeyToMake {
+    /// The machine that will hold it, such as `tiktok-erp`.
+    name: String,
+    /// The id of the person whose asking its asking is.
+    owner: String,
+    /// Days that it lasts.
+    #[schemars(range(min = 1, max = 366))]
+    days: i64,
+    /// What it may do.
+    #[schemars(length(min = 1))]
+    roles: Vec<GrantedRole>,
+}
+
+/// A key that was made.
+#[derive(Serialize, JsonSchema)]
+struct MadeKey {
+    /// As it stands in the key itself.
+    id: String,
+    /// Its end; RFC 3339.
+    expires_at: String,
+    /// The key: in the first answer only, and kept nowhere.
+    secret: Option<String>,
+}
+
+fn make_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, KeyToMake>) -> Result<MadeKey> {
+    let (body, made) = (&asked.body, asked.made()?);
+    person_seen(tx, &body.owner)?;
+    let roles: Result<Vec<(String, Part)>> = body.roles.iter().map(|r| Ok((r.role.clone(), r.part()?))).collect();
+    let new = NewKey {
+        name: body.name.clone(),
+        owner: body.owner.clone(),
+        days: body.days,
+        roles: roles?,
+        id: made.id.clone(),
+    };
+    let until = super::create_key(tx, &new, &made.secret)?;
+    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None })
+}
+
+/// A key whose rights lie within one's own: its name.
+fn key_seen(tx: &mut Tx<'_>, id: &str) -> Result<String> {
+    let (scope, now) = (tx.scope().clone(), tx.now());
+    let absent = || Error::NotFound(format!("there is no key {id}"));
+    let key = super::keys(tx.conn(), now)?.into_iter().find(|k| k.id == id).ok_or_else(absent)?;
+    let grants = super::grants_of(tx.conn())?;
+    let own: Vec<super::GrantRow> = grants.into_iter().filter(|g| g.api_key.as_deref() == Some(id)).collect();
+    if is_within(&own, &scope) { Ok(key.name) } else { Err(absent()) }
+}
+
+/// How long the next key lasts.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rotating {
+    /// Days that it lasts.
+    #[schemars(range(min = 1, max = 366))]
+    days: i64,
+}
+
+fn rotate_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Rotating>) -> Result<MadeKey> {
+    let name = key_seen(tx, asked.path("key"))?;
+    let made = asked.made()?;
+    let until = super::rotate_key(tx, &name, asked.body.days, &made.id, &made.secret)?;
+    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None })
+}
+
+fn revoke_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
+    key_seen(tx, asked.path("key"))?;
+    super::revoke_key(tx, asked.path("key")).map(|changed| Changed { changed })
 }

@@ -55,7 +55,7 @@ pub use keys::{KeyView, NewKey, create_key, keys, revoke_key, rotate_key};
 pub use password::Cost;
 pub use people::{
     Invited, Joined, Joining, NewPerson, PersonView, add, disable, first, invitation, invited, join, new_totp_secret,
-    people, person_by_login, reset,
+    people, people_seen, person_by_login, reset,
 };
 pub use permission::{Duty, Permission, Permissions};
 pub use rights::Rights;

@@ -84,6 +84,20 @@ pub fn people(conn: &mut Conn) -> Result<Vec<PersonView>> {
     rows.into_iter().map(|row| view(conn, row)).collect()
 }
 
+/// Those whose rights lie within a scope, with their grants in force, by login. Somebody without any right is the whole treasury's.
+pub fn people_seen(conn: &mut Conn, scope: &Scope) -> Result<Vec<(PersonView, Vec<GrantRow>)>> {
+    let grants = store::open_grants(conn)?;
+    let mut seen = Vec::new();
+    for person in people(conn)? {
+        let own: Vec<GrantRow> = grants.iter().filter(|g| g.person.as_ref() == Some(&person.id)).cloned().collect();
+        let reach: Scope = own.iter().filter_map(|g| g.scope.parse::<crate::scope::Part>().ok()).collect();
+        if scope.is_everything() || (!own.is_empty() && reach.is_within(scope)) {
+            seen.push((person, own));
+        }
+    }
+    Ok(seen)
+}
+
 /// The person with this login. A read, so that a mistyped login, which may be a password, is not recorded.
 pub fn person_by_login(conn: &mut Conn, login: &str) -> Result<PersonView> {
     let found = store::person_by_login(conn, &tidy_login(login))?;

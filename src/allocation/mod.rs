@@ -16,6 +16,7 @@ use crate::statements;
 use std::fmt;
 
 pub mod announced;
+pub mod api;
 pub mod backtest;
 pub mod changes;
 pub mod check;

@@ -12,6 +12,8 @@
 //! conflict. It is carried out at most once, on exactly its amount: Dr suspense, Cr each leaf its net, with the bank's value
 //! date. Amount and day alone never find a line; see [`super::announced::Lump`].
 
+pub mod api;
+
 use super::announced::{Lump, last_day, name_key};
 use super::moves::{Move, move_line_with};
 use super::place::{self, Decision, Evidence, Placement};

@@ -19,6 +19,8 @@ use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use std::fmt;
 
+pub mod accounts;
+pub mod api;
 mod bulk;
 mod check;
 mod creation;
@@ -30,6 +32,7 @@ pub mod reading;
 mod seen;
 mod sheet;
 mod store;
+mod view;
 
 pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
@@ -41,6 +44,8 @@ pub use store::{
     BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
     master, masters, products, sub_account, sub_accounts,
 };
+
+pub use view::{SeenChart, chart_seen, master_seen, masters_seen};
 
 /// The leaves of the treasury itself that each master has.
 pub const HOUSE: [&str; 5] = ["pool", "fees", "interest", "rounding", "fx"];

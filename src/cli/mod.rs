@@ -39,6 +39,7 @@ mod positions;
 mod profile;
 mod prompt;
 mod rates;
+mod remote;
 mod roles;
 mod route;
 mod rules;
@@ -117,6 +118,12 @@ enum Command {
     /// Roles: what each allows
     #[command(subcommand)]
     Roles(roles::Roles),
+    /// Sign in at a server as a person; what `call` and `route --server` do is done as that person
+    Login(remote::Login),
+    /// End the session that `login` has opened
+    Logout,
+    /// Ask a server for an operation of its API, as the person who has signed in
+    Call(remote::Call),
     /// Answer over HTTP until it is stopped: /docs shows what can be asked for
     Serve(serve::Serve),
     /// Prove that every stored number follows from what it was made of
@@ -213,6 +220,9 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::People(people) => people::run(context, people),
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),
+        Command::Login(login) => remote::login(context, login),
+        Command::Logout => remote::logout(context),
+        Command::Call(call) => remote::call(context, call),
         Command::Serve(serve) => serve::run(context, serve),
         Command::Check => check::run(context),
         Command::Bench(bench) => bench::run(context, bench),

@@ -1,7 +1,7 @@
 //! `tributary route`: what waits in suspense and why, what suggests itself for it, and placing it by a person.
 
 use super::table::{grouped, table};
-use super::{Context, print_json};
+use super::{Context, print_json, remote};
 use crate::allocation;
 use crate::allocation::suggest::{Reason, Suggestion};
 use crate::error::{Error, Result};
@@ -20,6 +20,9 @@ pub struct Route {
     /// Why, in a few words; kept with the route
     #[arg(long, requires = "to")]
     reason: Option<String>,
+    /// Place it through the server, as the person who has signed in with `tributary login`
+    #[arg(long, requires = "to")]
+    server: bool,
     /// Only lines of this master
     #[arg(long)]
     master: Option<String>,
@@ -47,6 +50,9 @@ pub fn run(context: &Context, args: &Route) -> Result<()> {
     match (&args.ask, &args.line, &args.to) {
         (Some(Ask::Suggest { line, master }), ..) => suggest(context, line.as_deref(), master.as_deref()),
         (Some(Ask::Transfers), ..) => transfers(context),
+        (None, Some(line), Some(leaf)) if args.server => {
+            place_on_server(context, line, leaf, args.reason.as_deref().unwrap_or_default())
+        }
         (None, Some(line), Some(leaf)) => place(context, line, leaf, args.reason.as_deref().unwrap_or_default()),
         (None, Some(line), None) => show(context, line),
         (None, None, _) => waiting(context, args.master.as_deref()),
@@ -63,6 +69,20 @@ fn place(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> 
         return print_json(&json!({ "line": line, "to": leaf, "entry": posted.number }));
     }
     say!("line {line} is placed on {leaf} by entry {}", posted.number);
+    Ok(())
+}
+
+fn place_on_server(context: &Context, line: &str, leaf: &str, reason: &str) -> Result<()> {
+    let body = json!({ "lines": [{ "line": line, "to": leaf, "reason": reason }] });
+    let answer = remote::ask("POST", "/v1/lines/route", Some(&body), None)?;
+    let item = &answer["lines"][0];
+    if let Some(code) = item["code"].as_str() {
+        return Err(remote::refused(code, item["detail"].as_str().unwrap_or_default()));
+    }
+    if context.json {
+        return print_json(&json!({ "line": line, "to": leaf, "entry": item["entry"] }));
+    }
+    say!("line {line} is placed on {leaf} by entry {}", item["entry"]);
     Ok(())
 }
 

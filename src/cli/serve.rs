@@ -2,8 +2,11 @@
 
 use super::{Context, print_json};
 use crate::access;
+use crate::actor::{Actor, Scope};
+use crate::allocation::intake;
 use crate::app;
 use crate::config;
+use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::http;
 use crate::webhooks;
@@ -32,6 +35,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     })?;
     // Before anybody hears that it serves: the tables are brought up to date here.
     let db = Arc::new(context.open_to_write(&url)?);
+    go_on(&db);
     let settings = http::Settings { server: config.server, access, signals: true };
     let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
     // Sends events until the server has stopped.
@@ -43,4 +47,15 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
         say!("Tributary serves {url} at {at}; the API is described at {at}/docs. Ctrl-C stops it.");
     }
     running.wait()
+}
+
+/// Files whose posting a crash has interrupted go on, beside all else.
+fn go_on(db: &Arc<Db>) {
+    let db = Arc::clone(db);
+    std::thread::spawn(move || {
+        let who = Arc::new(Who { actor: Actor::system("serve"), scope: Scope::everything() });
+        if let Err(e) = intake::resume(&db, &who, &mut |_, _| {}) {
+            tracing::warn!(%e, "interrupted imports cannot go on");
+        }
+    });
 }

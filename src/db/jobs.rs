@@ -177,3 +177,18 @@ pub fn unfinished(conn: &mut Conn, kind: &str) -> Result<Vec<Job>> {
     let open = jobs::table.select(Job::as_select()).filter(jobs::kind.eq(kind)).filter(jobs::state.eq("ready"));
     open.order(jobs::id).load(conn).map_err(broken)
 }
+
+/// Jobs before an id, the newest first; those that are over too.
+pub fn page(conn: &mut Conn, before: Option<&str>, limit: i64) -> Result<Vec<Job>> {
+    let newest = jobs::table.select(Job::as_select()).order(jobs::id.desc()).limit(limit);
+    match before {
+        Some(before) => newest.filter(jobs::id.lt(before)).load(conn).map_err(broken),
+        None => newest.load(conn).map_err(broken),
+    }
+}
+
+/// The job with this id.
+pub fn job(conn: &mut Conn, id: &str) -> Result<Job> {
+    let found = jobs::table.find(id).select(Job::as_select()).first(conn).optional().map_err(broken)?;
+    found.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
+}

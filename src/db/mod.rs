@@ -25,7 +25,7 @@ mod writer;
 pub use commits::{Commits, Listening};
 pub use conn::{Conn, Url, broken};
 pub(crate) use tx::event_leaf;
-pub use tx::{Head, Tx, Who, head};
+pub use tx::{Head, SealView, Tx, Who, head, seals_page};
 pub use writer::{Answers, Asked, Fault, FaultPoint, Faults, Kind, Lane};
 
 const LITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");

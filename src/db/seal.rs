@@ -66,6 +66,33 @@ pub fn root(leaves: &[Hash]) -> Hash {
     peaks.root()
 }
 
+/// The hashes beside the way from a leaf up to the root, from below (RFC 6962, 2.1.1).
+pub fn leaf_path(leaves: &[Hash], place: usize) -> Vec<Hash> {
+    if leaves.len() < 2 || place >= leaves.len() {
+        return Vec::new();
+    }
+    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+    let (mut path, beside) = match place.checked_sub(left.len()) {
+        None => (leaf_path(left, place), root(right)),
+        Some(place) => (leaf_path(right, place), root(left)),
+    };
+    path.push(beside);
+    path
+}
+
+/// The root that a leaf and the hashes beside its way lead to; `None` when there are too many or too few of them.
+pub fn root_by_path(leaf: &Hash, place: usize, leaves: usize, path: &[Hash]) -> Option<Hash> {
+    let Some((beside, below)) = path.split_last() else { return (leaves == 1 && place == 0).then_some(*leaf) };
+    if leaves < 2 || place >= leaves {
+        return None;
+    }
+    let left = leaves.next_power_of_two() / 2;
+    match place.checked_sub(left) {
+        None => Some(node(&root_by_path(leaf, place, left, below)?, beside)),
+        Some(place) => Some(node(beside, &root_by_path(leaf, place, leaves - left, below)?)),
+    }
+}
+
 /// A growing tree, as the roots of its perfect subtrees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peaks {
@@ -221,6 +248,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_leaf_is_proved_by_its_path_and_by_no_other(n in 1usize..200, place in 0usize..200) {
+            let leaves: Vec<Hash> = (0..n).map(|i| leaf(&i.to_be_bytes())).collect();
+            let place = place % n;
+            let path = leaf_path(&leaves, place);
+            prop_assert_eq!(root_by_path(&leaves[place], place, n, &path), Some(root(&leaves)));
+            prop_assert_ne!(root_by_path(&leaf(b"other"), place, n, &path), Some(root(&leaves)));
+            prop_assert_eq!(root_by_path(&leaves[place], place, n + n.next_power_of_two(), &path), None);
+        }
+
         #[test]
         fn peaks_survive_storage(n in 0u64..300) {
             let mut peaks = Peaks::default();

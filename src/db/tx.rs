@@ -83,6 +83,38 @@ pub fn head(conn: &mut Conn) -> Result<Head> {
     })
 }
 
+/// A seal, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealView {
+    /// Its number.
+    pub number: i64,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// First and last entry; none when the last is the smaller one.
+    pub entries: (i64, i64),
+    /// First and last event; likewise.
+    pub events: (i64, i64),
+    /// The Merkle root over both.
+    pub root: Vec<u8>,
+    /// Its hash, which the next one carries.
+    pub hash: Vec<u8>,
+}
+
+/// Seals before a number, the newest first.
+pub fn seals_page(conn: &mut Conn, before: i64, limit: i64) -> Result<Vec<SealView>> {
+    let page = seals::table.filter(seals::number.lt(before)).order(seals::number.desc()).limit(limit);
+    let rows: Vec<SealRow> = page.select(SealRow::as_select()).load(conn).map_err(broken)?;
+    let view = |row: SealRow| SealView {
+        number: row.number,
+        recorded_at: from_stored(row.recorded_at),
+        entries: (row.first_entry, row.last_entry),
+        events: (row.first_event, row.last_event),
+        root: row.root,
+        hash: row.hash,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
 /// One recorded change, as it will be stored.
 #[derive(Debug, Clone)]
 pub(super) struct NewEvent {

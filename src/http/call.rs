@@ -128,6 +128,11 @@ impl Call {
         &self.state.db
     }
 
+    /// The database, for work that goes on after the answer.
+    pub fn shared_db(&self) -> Arc<Db> {
+        Arc::clone(&self.state.db)
+    }
+
     /// Who asks, with the scope of the operation's permission.
     pub fn who(&self) -> &Arc<Who> {
         &self.who

@@ -5,10 +5,10 @@
 
 use super::call::{Answer, Call, Incoming};
 use super::cursor::Cursor;
-use super::headers;
 use super::operation::{Body, Method, Need, Operation};
 use super::problem::{Problem, Refusal};
 use super::server::State;
+use super::{headers, live};
 use crate::access::{self, Admitted};
 use crate::actor::{Actor, Scope};
 use crate::db::Who;
@@ -152,6 +152,10 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
     if operation.need != Need::Nobody && credentials.is_none() {
         return refusal(&request, &Refusal::NoCredentials.into());
     }
+    if request.method() == actix_web::http::Method::GET && live::is_wanted(operation, request.headers()) {
+        let streamed = live::answer(Arc::clone(&state), request.headers(), request.query_string()).await;
+        return streamed.unwrap_or_else(|error| refusal(&request, &error));
+    }
     let (body, pump) = incoming(operation, &state, request.headers(), payload).await;
     let arrived = Arrived {
         method: request.method().clone(),
@@ -202,7 +206,10 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
     let credentials = headers::credentials(&arrived.headers).ok_or(Refusal::NoCredentials)?;
     headers::refuse_cross_site(&arrived.method, &arrived.headers, credentials.by_cookie)?;
     let now = state.db.clock().now();
-    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now))?;
+    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now)).inspect_err(|_| {
+        // Whoever guesses secrets uses up what their address may ask without one.
+        let _ = state.limits.take(&arrived.place, std::time::Instant::now());
+    })?;
     limited(admitted.actor.as_str())?;
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,
@@ -396,7 +403,7 @@ impl Read for Pipe {
             match self.receiver.blocking_recv() {
                 None => return Ok(0),
                 Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(refusal)) => return Err(std::io::Error::other(refusal.to_string())),
+                Some(Err(refusal)) => return Err(std::io::Error::other(refusal)),
             }
         }
         let part = self.chunk.split_to(self.chunk.len().min(into.len()));

@@ -15,13 +15,16 @@ use std::sync::Arc;
 
 pub mod check;
 pub mod engine;
+mod inclusion;
 mod store;
 mod terms;
 
 pub use engine::Refusal;
+pub use inclusion::{Inclusion, inclusion};
 pub use store::{
     AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_of,
-    all_held_at, as_known, as_of, as_of_and_known, entries, entry, entry_at, entry_by_cause, statement,
+    all_held_at, as_known, as_of, as_of_and_known, entries, entries_on, entry, entry_at, entry_by_cause, open_holds,
+    postings_page, statement,
 };
 pub use terms::{Terms, set_terms};
 

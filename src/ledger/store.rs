@@ -7,7 +7,9 @@ mod reading;
 pub use dated::{DayBasis, all_as_of, all_held_at, as_known, as_of, as_of_and_known, entry_at};
 pub(super) use proof::{EventRow, SealRow, counts, day_totals, end, events_between, seals_after};
 use reading::views;
-pub use reading::{EntryView, HoldView, PostingView, entries, entry, entry_by_cause, statement};
+pub use reading::{
+    EntryView, HoldView, PostingView, entries, entries_on, entry, entry_by_cause, open_holds, postings_page, statement,
+};
 
 use super::engine::{Account, Balance, Decided, Hold, State};
 use super::{AccountId, AccountKind, Cause, HoldKind, HoldMove, Item, NewAccount, NewEntry, NewPosting, Terms};

@@ -22,6 +22,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub mod api;
 mod convert;
 mod read;
 mod settings;

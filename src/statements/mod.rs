@@ -47,10 +47,11 @@ pub use gaps::{Gap, ShownGap, all_gaps, gaps};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{
-    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, StatementRow, StoredBytes, UNVERIFIED, add_details,
-    booked_already, confirm, expire_pending, file, file_by_content, files, insert_lines, insert_pending, line,
-    line_details, lines_by_id, lines_of, meet_pending, next_place, open_pending, set_survey, statement,
-    statements_of_file, store_file, stored_bytes, stored_events, verify_origin, withdraw,
+    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, StatementFilter, StatementRow, StoredBytes, UNVERIFIED,
+    add_details, booked_already, confirm, expire_pending, file, file_by_content, files, files_page, insert_lines,
+    insert_pending, line, line_details, lines_by_id, lines_of, lines_page, meet_pending, next_place, open_pending,
+    set_survey, statement, statements_of_file, statements_page, store_file, stored_bytes, stored_events, verify_origin,
+    withdraw,
 };
 use survey::{Survey, Surveyed};
 

@@ -5,12 +5,13 @@ mod files;
 mod lines;
 mod notices;
 mod questions;
+mod seen;
 
 pub use due::Came;
 pub(super) use due::{AlarmRow, alarms, came, set_alarm, untold_alarms};
 pub use files::{
-    FileRow, NewFile, StoredBytes, UNVERIFIED, file, file_by_content, files, set_survey, store_file, stored_bytes,
-    stored_events, verify_origin,
+    FileRow, NewFile, StoredBytes, UNVERIFIED, file, file_by_content, files, files_page, set_survey, store_file,
+    stored_bytes, stored_events, verify_origin,
 };
 pub(super) use files::{set_file_state, unsealed_origins};
 pub use lines::{
@@ -21,6 +22,7 @@ pub(super) use lines::{add_notified, lines_not_of, lines_only_of, move_to_their_
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
 pub(super) use questions::open_questions;
+pub use seen::{StatementFilter, lines_page, statements_page};
 
 use super::identity::Link;
 use super::survey::Surveyed;

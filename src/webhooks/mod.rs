@@ -33,6 +33,7 @@ use serde_json::json;
 use std::fmt;
 
 mod address;
+pub mod api;
 mod deliver;
 mod schedule;
 mod send;

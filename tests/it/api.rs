@@ -2,7 +2,10 @@
 //! the document that says so.
 
 mod document;
+mod live;
 mod plumbing;
+mod rights;
+mod work;
 mod writes;
 
 use crate::databases::{TestDb, on_both};

@@ -11,7 +11,10 @@ use crate::ledger::{AccountId, Basis, Cause, HoldKind, HoldMove, NewEntry, NewPo
 use crate::time::{Instant, from_stored};
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::RunQueryDsl;
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::prelude::{
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable,
+    SelectableHelper,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// A posting, as it is read back.
@@ -245,4 +248,71 @@ pub fn statement(
     let numbers: Vec<i64> = page.iter().map(|p| p.entry).collect();
     let views: HashMap<i64, EntryView> = views(conn, &numbers)?.into_iter().map(|v| (v.number, v)).collect();
     Ok(page.into_iter().filter_map(|p| views.get(&p.entry).cloned().map(|v| (p, v))).collect())
+}
+
+/// A page of an account's postings: the newest first, before a place (entry and leg); or those of some booking days, in the
+/// order of recording, behind a place.
+pub fn postings_page(
+    conn: &mut Conn,
+    account: i64,
+    days: Option<(NaiveDate, NaiveDate)>,
+    place: Option<(i64, i64)>,
+    limit: i64,
+) -> Result<Vec<(PostingView, EntryView)>> {
+    let of = postings::table
+        .inner_join(entries::table.on(entries::number.eq(postings::entry)))
+        .filter(postings::account.eq(account))
+        .select(PostingView::as_select())
+        .limit(limit);
+    let found: Vec<PostingView> = match days {
+        None => {
+            let (entry, leg) = place.unwrap_or((i64::MAX, i64::MAX));
+            // The first bound is the index's; the second only tells the legs of one entry apart.
+            let before = postings::entry.lt(entry).or(postings::leg.lt(leg));
+            let page = of.filter(postings::entry.le(entry)).filter(before);
+            page.order((postings::entry.desc(), postings::leg.desc())).load(conn).map_err(broken)?
+        }
+        Some((first, last)) => {
+            let (entry, leg) = place.unwrap_or((0, 0));
+            let behind = postings::entry.gt(entry).or(postings::leg.gt(leg));
+            let page =
+                of.filter(postings::entry.ge(entry)).filter(behind).filter(entries::booked_on.between(first, last));
+            page.order((postings::entry, postings::leg)).load(conn).map_err(broken)?
+        }
+    };
+    let mut numbers: Vec<i64> = found.iter().map(|p| p.entry).collect();
+    numbers.dedup();
+    let views: HashMap<i64, EntryView> = views(conn, &numbers)?.into_iter().map(|v| (v.number, v)).collect();
+    Ok(found.into_iter().filter_map(|p| views.get(&p.entry).cloned().map(|v| (p, v))).collect())
+}
+
+/// The entries that post or hold on one of these accounts, the newest first, before a number.
+pub fn entries_on(conn: &mut Conn, accounts: &[i64], before: i64, limit: i64) -> Result<Vec<EntryView>> {
+    let mut numbers: BTreeSet<i64> = BTreeSet::new();
+    for some in accounts.chunks(5_000) {
+        let posted = postings::table.filter(postings::account.eq_any(some)).filter(postings::entry.lt(before));
+        let posted = posted.select(postings::entry).distinct().order(postings::entry.desc()).limit(limit);
+        numbers.extend(posted.load::<i64>(conn).map_err(broken)?);
+        let held = holds::table.filter(holds::account.eq_any(some)).filter(holds::entry.lt(before));
+        let held = held.select(holds::entry).distinct().order(holds::entry.desc()).limit(limit);
+        numbers.extend(held.load::<i64>(conn).map_err(broken)?);
+    }
+    let newest: Vec<i64> = numbers.into_iter().rev().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let mut found = views(conn, &newest)?;
+    found.sort_unstable_by_key(|e| std::cmp::Reverse(e.number));
+    Ok(found)
+}
+
+/// What is held on an account, by the names of the holds: those of which something is left.
+pub fn open_holds(conn: &mut Conn, account: i64) -> Result<Vec<(String, i64)>> {
+    let all = holds::table.filter(holds::account.eq(account)).order((holds::entry, holds::leg));
+    let moves: Vec<(String, String, i64)> =
+        all.select((holds::hold, holds::kind, holds::amount)).load(conn).map_err(broken)?;
+    let mut open: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
+    for (hold, kind, amount) in moves {
+        let left = open.entry(hold).or_default();
+        let adds = kind == HoldKind::Placed.as_str();
+        *left = if adds { left.saturating_add(amount) } else { left.saturating_sub(amount) };
+    }
+    Ok(open.into_iter().filter(|(_, left)| *left != 0).collect())
 }

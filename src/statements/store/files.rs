@@ -69,6 +69,15 @@ pub fn files(conn: &mut Conn, limit: i64) -> Result<Vec<FileRow>> {
     newest.select(FileRow::as_select()).load(conn).map_err(broken)
 }
 
+/// Files before an id, newest first.
+pub fn files_page(conn: &mut Conn, before: Option<&str>, limit: i64) -> Result<Vec<FileRow>> {
+    let newest = statement_files::table.order(statement_files::id.desc()).select(FileRow::as_select()).limit(limit);
+    match before {
+        Some(before) => newest.filter(statement_files::id.lt(before)).load(conn).map_err(broken),
+        None => newest.load(conn).map_err(broken),
+    }
+}
+
 /// What is known of a file before it is stored.
 #[derive(Debug, Clone)]
 pub struct NewFile {

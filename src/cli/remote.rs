@@ -1,0 +1,288 @@
+//! The command line as a client: signing in at a server as a person, and asking it for operations of its API.
+//!
+//! The session's token is kept in a file that only its owner can read, in the user's folder of settings. Passwords go over plain HTTP
+//! only to this very machine: this build speaks no TLS, and a password that travels unprotected is everybody's.
+
+use super::{Context, print_json, prompt};
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::time::{Clock, SystemClock};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where to sign in.
+#[derive(Debug, clap::Args)]
+pub struct Login {
+    /// The server, such as http://127.0.0.1:8080
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// By which you sign in; asked for where it is left out
+    #[arg(long)]
+    login: Option<String>,
+}
+
+/// What to ask for.
+#[derive(Debug, clap::Args)]
+pub struct Call {
+    /// GET, POST, PUT or DELETE
+    method: String,
+    /// The path with its parameters, such as /v1/positions?as_of=2026-07-31
+    path: String,
+    /// A file with the body, JSON; - for standard input
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// The key under which a request that changes something takes effect once [default: a new one]
+    #[arg(long)]
+    key: Option<String>,
+    /// What was read, for changes of configuration
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+}
+
+/// The session that `login` has opened.
+#[derive(Serialize, Deserialize)]
+struct Session {
+    server: String,
+    token: String,
+    expires_at: String,
+}
+
+/// The file that the session is kept in.
+fn session_file() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let folder = folder.ok_or_else(|| {
+        Error::NotFound("neither XDG_CONFIG_HOME nor HOME says where to keep a session; set one of them".to_owned())
+    })?;
+    Ok(folder.join("tributary").join("session.json"))
+}
+
+fn keep(session: &Session) -> Result<PathBuf> {
+    let file = session_file()?;
+    let failed = |e: std::io::Error| Error::Broken(format!("cannot keep the session in {}: {e}", file.display()));
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    // A file that is there keeps its mode, and somebody may have opened it; so it is made anew.
+    match std::fs::remove_file(&file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let mut kept = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
+    let text = serde_json::to_string(session).map_err(|e| Error::Broken(e.to_string()))?;
+    kept.write_all(text.as_bytes()).map_err(failed)?;
+    Ok(file)
+}
+
+fn kept() -> Result<Session> {
+    let file = session_file()?;
+    let absent = || Error::Refused {
+        code: "not_signed_in",
+        message: "nobody has signed in here; `tributary login --server URL` does".to_owned(),
+    };
+    let text = std::fs::read_to_string(&file).map_err(|_| absent())?;
+    serde_json::from_str(&text).map_err(|_| absent())
+}
+
+/// A server's address: plain HTTP to this machine.
+fn checked(server: &str) -> Result<String> {
+    let bad = |why: &str| Error::Refused { code: "bad_server", message: format!("the server {server} {why}") };
+    let address = server.trim_end_matches('/');
+    if address.starts_with("https://") {
+        return Err(bad(
+            "speaks TLS, which this build does not; run this on the server's machine, or through a tunnel such as ssh -L 8080:127.0.0.1:8080",
+        ));
+    }
+    let Some(host) = address.strip_prefix("http://") else {
+        return Err(bad("is no address; write http://127.0.0.1:8080"));
+    };
+    let bare = ["127.0.0.1", "localhost", "[::1]"].iter().find_map(|own| host.strip_prefix(own));
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    if !bare.is_some_and(|rest| rest.is_empty() || is_port(rest)) {
+        return Err(bad(
+            "is another machine, and plain HTTP would show your password on the way; run this on the server's machine, or through a tunnel such as ssh -L 8080:127.0.0.1:8080",
+        ));
+    }
+    Ok(address.to_owned())
+}
+
+struct Request<'r> {
+    server: &'r str,
+    token: Option<&'r str>,
+    method: &'r str,
+    path: &'r str,
+    body: Option<Vec<u8>>,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// Status and document.
+fn send(request: Request<'_>) -> Result<(u16, Value)> {
+    let Request { server, token, method, path, body, headers } = request;
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
+    let agent: ureq::Agent = config.build().into();
+    let mut asked = ureq::http::Request::builder().method(method).uri(format!("{server}{path}"));
+    asked = asked.header("user-agent", concat!("tributary/", env!("CARGO_PKG_VERSION")));
+    if let Some(token) = token {
+        asked = asked.header("authorization", format!("Bearer {token}"));
+    }
+    if body.is_some() {
+        asked = asked.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        asked = asked.header(name, value);
+    }
+    let bad =
+        |e: ureq::http::Error| Error::Refused { code: "bad_call", message: format!("this cannot be asked for: {e}") };
+    let asked = asked.body(body.unwrap_or_default()).map_err(bad)?;
+    let unreachable =
+        |e: ureq::Error| Error::Busy(format!("{server} cannot be asked: {e}; does `tributary serve` run there?"));
+    let mut answer = agent.run(asked).map_err(unreachable)?;
+    let status = answer.status().as_u16();
+    let text = answer.body_mut().with_config().limit(256 << 20).read_to_string().map_err(unreachable)?;
+    let document =
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+    Ok((status, document))
+}
+
+/// A refusal as the server has said it. Codes are static in this program, and those of a server may be newer: the sentence has it.
+pub fn refused(code: &str, detail: &str) -> Error {
+    match code {
+        "not_found" => Error::NotFound(detail.to_owned()),
+        "forbidden" => Error::Forbidden(detail.to_owned()),
+        "conflict" => Error::Conflict(detail.to_owned()),
+        "busy" => Error::Busy(detail.to_owned()),
+        _ => Error::Refused { code: "server_refused", message: format!("{detail} ({code})") },
+    }
+}
+
+fn answered((status, document): (u16, Value)) -> Result<Value> {
+    if status < 400 {
+        return Ok(document);
+    }
+    let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
+    let detail = if text("detail").is_empty() { format!("the server answers {status}") } else { text("detail") };
+    Err(refused(&text("code"), &detail))
+}
+
+/// Asks the server at which somebody has signed in, under a new key where the request changes something.
+pub fn ask(method: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Value> {
+    let body = body.map(|b| b.to_string().into_bytes());
+    ask_with(method, path, body, key, None)
+}
+
+fn ask_with(
+    method: &str,
+    path: &str,
+    body: Option<Vec<u8>>,
+    key: Option<&str>,
+    if_match: Option<&str>,
+) -> Result<Value> {
+    let session = kept()?;
+    let mut headers = Vec::new();
+    if method == "POST" {
+        let new = || Ids::random().next("cli", SystemClock.now());
+        headers.push(("idempotency-key", key.map_or_else(new, ToOwned::to_owned)));
+    }
+    headers.extend(if_match.map(|tag| ("if-match", tag.to_owned())));
+    let token = Some(session.token.as_str());
+    answered(send(Request { server: &session.server, token, method, path, body, headers })?)
+}
+
+/// Signs in.
+pub fn login(context: &Context, args: &Login) -> Result<()> {
+    let server = checked(&args.server)?;
+    let login = args.login.clone().map_or_else(|| prompt::line("login"), Ok)?;
+    let password = prompt::secret("password")?;
+    let code = prompt::secret("code")?;
+    let body = json!({ "login": login, "password": password.reveal(), "code": code.reveal() });
+    let body = Some(body.to_string().into_bytes());
+    let path = "/v1/sign-in";
+    let opened =
+        answered(send(Request { server: &server, token: None, method: "POST", path, body, headers: Vec::new() })?)?;
+    let text = |name: &str| opened[name].as_str().unwrap_or_default().to_owned();
+    let session = Session { server: server.clone(), token: text("token"), expires_at: text("expires_at") };
+    let file = keep(&session)?;
+    if context.json {
+        return print_json(&json!({ "server": server, "person": opened["person"], "expires_at": session.expires_at }));
+    }
+    say!("Signed in at {server} until {}; the session is kept in {}.", session.expires_at, file.display());
+    if let Some(left) = opened["recovery_codes_left"].as_i64() {
+        say!("You have {left} recovery codes left.");
+    }
+    Ok(())
+}
+
+/// Ends the session, here also when the server does not answer.
+pub fn logout(context: &Context) -> Result<()> {
+    let session = kept()?;
+    let request = Request {
+        server: &session.server,
+        token: Some(&session.token),
+        method: "POST",
+        path: "/v1/sign-out",
+        body: None,
+        headers: Vec::new(),
+    };
+    let told = send(request).and_then(answered);
+    let file = session_file()?;
+    std::fs::remove_file(&file).map_err(|e| Error::Broken(format!("cannot remove {}: {e}", file.display())))?;
+    if let Err(e) = &told {
+        eprintln!("tributary: the session is forgotten here, and the server was not told: {e}");
+    }
+    if context.json {
+        return print_json(&json!({ "server": session.server, "ended": told.is_ok() }));
+    }
+    say!("Signed out.");
+    Ok(())
+}
+
+/// Asks for one operation and prints its answer.
+pub fn call(_: &Context, args: &Call) -> Result<()> {
+    let method = args.method.to_uppercase();
+    if !["GET", "POST", "PUT", "DELETE"].contains(&method.as_str()) || !args.path.starts_with('/') {
+        let message =
+            "a call is a method (GET, POST, PUT, DELETE) and a path that begins with /, such as GET /v1/positions";
+        return Err(Error::Refused { code: "bad_call", message: message.to_owned() });
+    }
+    let body = args.body.as_deref().map(read).transpose()?;
+    print_json(&ask_with(&method, &args.path, body, args.key.as_deref(), args.if_match.as_deref())?)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(failed)?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked;
+
+    #[test]
+    fn a_password_travels_unprotected_within_this_machine_only() {
+        for fine in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:8080"] {
+            assert!(checked(fine).is_ok(), "{fine}");
+        }
+        for not in [
+            "http://10.0.0.1:8080",
+            "https://127.0.0.1",
+            "127.0.0.1:8080",
+            "http://localhost.evil:80",
+            "http://127.0.0.1@x:1",
+        ] {
+            assert!(checked(not).is_err(), "{not}");
+        }
+    }
+}
