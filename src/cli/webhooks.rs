@@ -93,9 +93,17 @@ pub fn run(context: &Context, command: &Webhooks) -> Result<()> {
         Webhooks::Test { id } => test(context, id),
         Webhooks::Replay { id, first, last } => {
             let (first, last) = (*first, *last);
-            change(context, "webhook.replay", id, move |tx, id| webhooks::replay(tx, id, first, last), |()| {
-                format!("Events {first} to {last} are sent again, by `tributary serve` or `tributary webhooks deliver`.")
-            })
+            change(
+                context,
+                "webhook.replay",
+                id,
+                move |tx, id| webhooks::replay(tx, id, first, last),
+                |()| {
+                    format!(
+                        "Events {first} to {last} are sent again, by `tributary serve` or `tributary webhooks deliver`."
+                    )
+                },
+            )
         }
         Webhooks::Enable { id } => change(context, "webhook.enable", id, webhooks::enable, |changed| {
             (if changed { "It is on, and goes on where it stood." } else { "It was on." }).to_owned()
@@ -135,7 +143,7 @@ fn change<A: Send + 'static>(
 
 fn add(context: &Context, url: &str, kinds: &[String], owner: Option<&str>) -> Result<()> {
     // A setting that cannot be is said before anything is made.
-    settings(context)?;
+    settings(context)?.refuse(url)?;
     let db = context.open_treasury()?;
     let owner = match owner {
         None => context.who.actor.clone(),
@@ -195,7 +203,9 @@ fn list(context: &Context) -> Result<()> {
         return Ok(());
     }
     let login = |owner: &str| match Actor::stored(owner).principal() {
-        Principal::Person(id) => people.iter().find(|p| p.id == id).map_or_else(|| owner.to_owned(), |p| p.login.clone()),
+        Principal::Person(id) => {
+            people.iter().find(|p| p.id == id).map_or_else(|| owner.to_owned(), |p| p.login.clone())
+        }
         _ => owner.to_owned(),
     };
     let mut lines = table(&["id", "~to", "kinds", "owner", "state", ">sent up to", "~next"]);

@@ -234,11 +234,7 @@ fn expectation_places(conn: &mut Conn, ids: &[&str]) -> Result<Vec<(String, Plac
 }
 
 /// Of the entries that these events have posted, those that touch an account that is `seen`, in order.
-pub(super) fn entries_seen(
-    conn: &mut Conn,
-    events: &[Event],
-    seen: impl Fn(&Place) -> bool,
-) -> Result<BTreeSet<i64>> {
+pub(super) fn entries_seen(conn: &mut Conn, events: &[Event], seen: impl Fn(&Place) -> bool) -> Result<BTreeSet<i64>> {
     let ranges: Vec<(i64, i64)> =
         events.iter().filter(|e| names(&e.kind) == Names::Entries).filter_map(|e| entries(&e.subject)).collect();
     let (Some(first), Some(last)) = (ranges.iter().map(|r| r.0).min(), ranges.iter().map(|r| r.1).max()) else {

@@ -44,9 +44,13 @@ const BREATH: Duration = Duration::from_millis(5);
 /// The rows of the feed.
 pub fn operations() -> Vec<Operation> {
     vec![
-        get("/v1/events", "events.list", "What has happened, in one order; with Accept: text/event-stream as it happens")
-            .may(Permission::EventsRead)
-            .reads(list),
+        get(
+            "/v1/events",
+            "events.list",
+            "What has happened, in one order; with Accept: text/event-stream as it happens",
+        )
+        .may(Permission::EventsRead)
+        .reads(list),
     ]
 }
 
@@ -114,7 +118,8 @@ struct Recorded {
 }
 
 fn recorded(event: &Event) -> Recorded {
-    let document = |text: &Option<String>| text.as_deref().map(|t| serde_json::from_str(t).unwrap_or_else(|_| t.into()));
+    let document =
+        |text: &Option<String>| text.as_deref().map(|t| serde_json::from_str(t).unwrap_or_else(|_| t.into()));
     Recorded {
         number: event.number,
         seal: event.seal,
@@ -223,11 +228,19 @@ struct Stream {
 pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str) -> Result<HttpResponse> {
     let credentials = headers::credentials(headers).ok_or(Refusal::NoCredentials)?;
     let bad = |e: actix_web::error::QueryPayloadError| Refusal::BadQuery {
-        why: format!("the parameters cannot be used: {}", e.to_string().trim_start_matches("Query deserialize error: ")),
+        why: format!(
+            "the parameters cannot be used: {}",
+            e.to_string().trim_start_matches("Query deserialize error: ")
+        ),
     };
     let which = web::Query::<Which>::from_query(query).map_err(bad)?.into_inner();
     if which.cursor.is_some() || which.limit.is_some() {
         return Err(Refusal::BadQuery { why: "a stream takes no cursor and no limit".to_owned() }.into());
+    }
+    let texts = [&which.kind, &which.subject, &which.actor];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        // PostgreSQL takes no text with it.
+        return Err(Refusal::BadQuery { why: "a parameter is not text".to_owned() }.into());
     }
     let number = |text: String| {
         let why = "is the number of the last event that was read";
@@ -247,6 +260,8 @@ pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str) 
             None => reader.state.db.read(events::head)?,
         };
         let (principal, _) = reader.read()?;
+        let admitted = reader.state.db.read(|conn| access::admit(conn, &reader.secret, reader.state.db.clock().now()))?;
+        access::touch(&reader.state.db, &admitted)?;
         reader.state.limits.take(&principal, std::time::Instant::now()).map_err(|_| Refusal::TooManyRequests)?;
         Ok::<_, Error>((principal, reader))
     });

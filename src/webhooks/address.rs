@@ -143,9 +143,29 @@ mod tests {
             assert_eq!(check_address(public.parse().unwrap(), true, &none), Ok(()), "{public}");
         }
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-            "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.19.0.1", "::1", "::", "fe80::1", "fd00::1",
-            "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "fd00:ec2::254", "ff02::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "198.19.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "fd00:ec2::254",
+            "ff02::1",
         ] {
             let no = check_address(private.parse().unwrap(), true, &none).unwrap_err();
             assert!(no.contains("allow_networks"), "{private}: {no}");
@@ -171,12 +191,26 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_an_https_address_or_one_of_this_machine() {
-        for fine in ["https://example.com/hook?t=1", "https://example.com:8443", "http://127.0.0.1:9000/x", "http://localhost/", "http://[::1]:1/"] {
+        for fine in [
+            "https://example.com/hook?t=1",
+            "https://example.com:8443",
+            "http://127.0.0.1:9000/x",
+            "http://localhost/",
+            "http://[::1]:1/",
+        ] {
             assert!(check_url(fine).is_ok(), "{fine}");
         }
         for wrong in [
-            "", "example.com", "http://example.com/", "ftp://example.com/", "https://", "https://me:secret@example.com/",
-            "https://example.com/#part", "https://exa mple.com/", "file:///etc/passwd", "http://127.0.0.1.example.com/",
+            "",
+            "example.com",
+            "http://example.com/",
+            "ftp://example.com/",
+            "https://",
+            "https://me:secret@example.com/",
+            "https://example.com/#part",
+            "https://exa mple.com/",
+            "file:///etc/passwd",
+            "http://127.0.0.1.example.com/",
         ] {
             assert!(check_url(wrong).is_err(), "{wrong}");
         }

@@ -16,17 +16,29 @@ pub fn operations() -> Vec<Operation> {
     vec![
         get("/v1/webhooks", "webhooks.list", "Endpoints that events are sent to").may(may).reads(list),
         get("/v1/webhooks/{webhook}", "webhooks.show", "One endpoint, and how far it is").may(may).reads(show),
-        post("/v1/webhooks", "webhooks.add", "Have events sent to an address, from now on; the answer has the secret, once")
+        post(
+            "/v1/webhooks",
+            "webhooks.add",
+            "Have events sent to an address, from now on; the answer has the secret, once",
+        )
+        .may(may)
+        .answers(201)
+        .makes(made)
+        .writes(add),
+        post(
+            "/v1/webhooks/{webhook}/rotate",
+            "webhooks.rotate",
+            "Another secret; the one before signs beside it for a while",
+        )
+        .may(may)
+        .makes(made)
+        .writes(rotate),
+        post("/v1/webhooks/{webhook}/replay", "webhooks.replay", "Send the events of a range again")
             .may(may)
-            .answers(201)
-            .makes(made)
-            .writes(add),
-        post("/v1/webhooks/{webhook}/rotate", "webhooks.rotate", "Another secret; the one before signs beside it for a while")
+            .writes(replay),
+        post("/v1/webhooks/{webhook}/enable", "webhooks.enable", "Turn it on: it goes on where it stood")
             .may(may)
-            .makes(made)
-            .writes(rotate),
-        post("/v1/webhooks/{webhook}/replay", "webhooks.replay", "Send the events of a range again").may(may).writes(replay),
-        post("/v1/webhooks/{webhook}/enable", "webhooks.enable", "Turn it on: it goes on where it stood").may(may).writes(enable),
+            .writes(enable),
         post("/v1/webhooks/{webhook}/disable", "webhooks.disable", "Turn it off").may(may).writes(disable),
         delete("/v1/webhooks/{webhook}", "webhooks.remove", "Remove it, with its log").may(may).writes(remove),
         get("/v1/webhooks/{webhook}/deliveries", "webhooks.deliveries", "What was sent to it, the newest first")

@@ -30,6 +30,10 @@ const SOME: usize = 20;
 const LEFT_OUT: i64 = 10_000;
 /// How often commits of other processes, and attempts that are due, are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Commits are looked at together that come within so long of each other.
+const BREATH: Duration = Duration::from_millis(50);
+/// How long a stop waits for messages that are under way.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Endpoints that are sent to at once.
 const AT_ONCE: usize = 16;
 /// How often old deliveries are forgotten.
@@ -48,6 +52,9 @@ pub struct Courier {
     /// How far the feed was looked through for a cursor.
     looked: Mutex<HashMap<String, i64>>,
     pruned_at: Mutex<Option<Instant>>,
+    has_leased: AtomicBool,
+    /// No further message is begun.
+    stop: AtomicBool,
 }
 
 /// What one round has done.
@@ -102,6 +109,8 @@ impl Courier {
             who: Arc::new(Who { actor: Actor::system("webhooks"), scope: Scope::everything() }),
             looked: Mutex::default(),
             pruned_at: Mutex::default(),
+            has_leased: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
         })
     }
 
@@ -112,7 +121,17 @@ impl Courier {
         for cursor in self.db.read(store::cursors_on)? {
             self.work(&cursor.id, &mut round)?;
         }
+        self.give_back()?;
         Ok(round)
+    }
+
+    /// Leaves what it has leased to others.
+    fn give_back(&self) -> Result<()> {
+        if !self.has_leased.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let name = self.name.clone();
+        self.db.write_slice("webhook.stop", &self.who, move |tx| store::give_back(tx.conn(), &name))
     }
 
     /// Sends what is due for a cursor.
@@ -140,6 +159,9 @@ impl Courier {
                 return Ok(());
             }
             for event in &work.page.events {
+                if self.stop.load(Ordering::Acquire) {
+                    return Ok(());
+                }
                 // What was read may by now be more than its owner may see.
                 if self.db.read(|conn| scope_of(conn, &work.endpoint.owner, self.db.clock().now()))? != work.scope {
                     break;
@@ -212,6 +234,7 @@ impl Courier {
             return Ok(true);
         }
         let (id, name) = (cursor.id.clone(), self.name.clone());
+        self.has_leased.store(true, Ordering::Release);
         self.db.write_slice("webhook.lease", &self.who, move |tx| {
             let now = tx.now();
             store::lease(tx.conn(), &id, &name, now, now + LEASE)
@@ -347,15 +370,14 @@ pub fn test(db: &Db, who: &Arc<Who>, settings: &Settings, id: &str) -> Result<Se
 
 /// A worker that runs on threads of its own.
 pub struct Running {
-    stop: Arc<AtomicBool>,
-    db: Arc<Db>,
+    courier: Arc<Courier>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        self.db.commits().wake();
+        self.courier.stop.store(true, Ordering::Release);
+        self.courier.db.commits().wake();
         if let Some(thread) = self.thread.take() {
             // It says itself what goes wrong.
             let _ = thread.join();
@@ -365,19 +387,18 @@ impl Drop for Running {
 
 /// Starts the worker: until it is dropped, events are sent as they are recorded.
 pub fn start(db: Arc<Db>, settings: Settings) -> Result<Running> {
-    let courier = Arc::new(Courier::new(Arc::clone(&db), settings)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let thread = std::thread::Builder::new().name("webhooks".to_owned()).spawn(move || run(&courier, &stopped));
+    let courier = Arc::new(Courier::new(db, settings)?);
+    let own = Arc::clone(&courier);
+    let thread = std::thread::Builder::new().name("webhooks".to_owned()).spawn(move || run(&own));
     let thread = thread.map_err(|e| Error::Broken(format!("cannot start the thread of webhooks: {e}")))?;
-    Ok(Running { stop, db, thread: Some(thread) })
+    Ok(Running { courier, thread: Some(thread) })
 }
 
 /// Gives each cursor that has something to do a thread, so that a slow receiver holds nobody up but itself.
-fn run(courier: &Arc<Courier>, stop: &Arc<AtomicBool>) {
+fn run(courier: &Arc<Courier>) {
     let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
     let mut seen = courier.db.commits().count();
-    while !stop.load(Ordering::Acquire) {
+    while !courier.stop.load(Ordering::Acquire) {
         let due = courier.prune().and_then(|()| courier.db.read(|conn| due(courier, conn, &busy)));
         let due = due.unwrap_or_else(|fault| {
             tracing::warn!(%fault, "webhooks wait for the database");
@@ -399,10 +420,14 @@ fn run(courier: &Arc<Courier>, stop: &Arc<AtomicBool>) {
             }
         }
         seen = courier.db.commits().wait(seen, LOOK_EVERY);
+        std::thread::sleep(BREATH);
     }
-    let name = courier.name.clone();
-    let given = courier.db.write_slice("webhook.stop", &courier.who, move |tx| store::give_back(tx.conn(), &name));
-    if let Err(fault) = given {
+    // What is under way is let to its end, for a while; what is cut off is sent again under the same id.
+    let begun = std::time::Instant::now();
+    while !lock(&busy).is_empty() && begun.elapsed() < LAST_WORDS {
+        std::thread::sleep(BREATH);
+    }
+    if let Err(fault) = courier.give_back() {
         tracing::warn!(%fault, "leases of webhooks run out by themselves");
     }
 }

@@ -83,6 +83,18 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Refuses an address that these settings would never send to; what a name stands for is seen when it is looked up.
+    pub fn refuse(&self, url: &str) -> Result<()> {
+        let is_http = |uri: ureq::http::Uri| uri.scheme_str() == Some("http");
+        let checked = address::check_url(url).and_then(|uri| match is_http(uri) && !self.allowed.http_loopback {
+            true => Err("http to this machine needs allow_http_loopback in [webhooks] of the configuration".to_owned()),
+            false => Ok(()),
+        });
+        checked.map_err(|why| Refusal::BadUrl { why }.into())
+    }
+}
+
 /// Why a webhook is refused, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is what its message names")]
@@ -124,13 +136,26 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::BadSetting { what } => f.write_str(what),
-            Refusal::BadUrl { why } => write!(f, "this address cannot be an endpoint: {why}; an endpoint is such as https://example.com/tributary"),
-            Refusal::BadKind { kind } => write!(f, "no event's kind begins with \"{kind}\"; write it as statement. or account.state: letters, points and _"),
+            Refusal::BadUrl { why } => write!(
+                f,
+                "this address cannot be an endpoint: {why}; an endpoint is such as https://example.com/tributary"
+            ),
+            Refusal::BadKind { kind } => write!(
+                f,
+                "no event's kind begins with \"{kind}\"; write it as statement. or account.state: letters, points and _"
+            ),
             Refusal::TooManyWebhooks => write!(f, "nobody has more than {MOST_OF_ONE} endpoints; remove one first"),
-            Refusal::BadRange { head } => write!(f, "the range must be from an event to one that is not before it, both from 1 to {head}, the newest"),
+            Refusal::BadRange { head } => write!(
+                f,
+                "the range must be from an event to one that is not before it, both from 1 to {head}, the newest"
+            ),
             Refusal::BadOverlap => write!(f, "the old secret may sign beside the new one for 0 to {MOST_HOURS} hours"),
-            Refusal::TooManyReplays => write!(f, "{MOST_REPLAYS} ranges wait to be sent again already; come again when one is done"),
-            Refusal::WebhookOff { why } => write!(f, "the endpoint is off ({why}); turn it on first (`tributary webhooks enable`)"),
+            Refusal::TooManyReplays => {
+                write!(f, "{MOST_REPLAYS} ranges wait to be sent again already; come again when one is done")
+            }
+            Refusal::WebhookOff { why } => {
+                write!(f, "the endpoint is off ({why}); turn it on first (`tributary webhooks enable`)")
+            }
         }
     }
 }

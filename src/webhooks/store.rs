@@ -59,11 +59,7 @@ pub(super) struct DeliveryRow {
 }
 
 pub(super) fn endpoints(conn: &mut Conn) -> Result<Vec<EndpointRow>> {
-    webhook_endpoints::table
-        .select(EndpointRow::as_select())
-        .order(webhook_endpoints::id)
-        .load(conn)
-        .map_err(broken)
+    webhook_endpoints::table.select(EndpointRow::as_select()).order(webhook_endpoints::id).load(conn).map_err(broken)
 }
 
 pub(super) fn endpoint(conn: &mut Conn, id: &str) -> Result<Option<EndpointRow>> {
@@ -201,7 +197,9 @@ pub(super) fn deliveries(
 
 /// Forgets attempts from before an instant; how many those were.
 pub(super) fn prune(conn: &mut Conn, before: Instant) -> Result<usize> {
-    delete(webhook_deliveries::table.filter(webhook_deliveries::sent_at.lt(stored(before)))).execute(conn).map_err(broken)
+    delete(webhook_deliveries::table.filter(webhook_deliveries::sent_at.lt(stored(before))))
+        .execute(conn)
+        .map_err(broken)
 }
 
 /// Whether there is an attempt from before an instant.

@@ -40,7 +40,8 @@ const EMPTY_NAMES: [&str; 9] =
 const FILE_LINES: usize = 700;
 const FUNCTION_LINES: usize = 100;
 /// Files that may be longer, each with its reason.
-const LONG_FILES: [(&str, &str); 0] = [];
+const LONG_FILES: [(&str, &str); 1] =
+    [("src/db/schema.rs", "one macro for each table, which diesel joins in one place")];
 
 #[test]
 fn every_module_has_a_place_in_the_layers() {

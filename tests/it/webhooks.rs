@@ -272,7 +272,10 @@ fn a_redirect_is_not_followed_and_a_private_address_is_not_reached() {
         assert_eq!((receiver.heard().len(), elsewhere.heard().len()), (1, 0));
         for id in private {
             let tried = log(db, &id);
-            assert!(tried[0].error.as_deref().is_some_and(|e| e.contains("not an address of the internet")), "{tried:?}");
+            assert!(
+                tried[0].error.as_deref().is_some_and(|e| e.contains("not an address of the internet")),
+                "{tried:?}"
+            );
         }
         // Without the setting, this machine is out of reach too.
         let strict = Settings { allowed: Allowed::default(), ..settings() };
@@ -303,7 +306,10 @@ fn a_dead_endpoint_is_tried_for_three_days_then_turned_off_and_loses_nothing() {
         }
         assert!(given.clock.now() - begun > chrono::TimeDelta::hours(70));
         let off = endpoint(db, &id);
-        assert_eq!((off.state.as_str(), off.why_off), ("off", Some(format!("event {} was not taken in 10 attempts", numbers[0]))));
+        assert_eq!(
+            (off.state.as_str(), off.why_off),
+            ("off", Some(format!("event {} was not taken in 10 attempts", numbers[0])))
+        );
         assert_eq!(log(db, &id).iter().map(|d| d.attempt).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         let filter = Filter { kinds: vec!["webhook.disabled".to_owned()], ..Filter::default() };
         let told = db.read(|conn| events::page(conn, &Scope::everything(), &filter, 0, 10)).expect("events").events;
@@ -382,8 +388,11 @@ fn an_endpoint_is_sent_what_its_owner_may_see_now_and_nothing_else() {
         freeze("m00/tiktok/de/operating");
         freeze("m01/capcut/de/operating");
         round(db);
-        let subjects: Vec<String> =
-            receiver.heard().iter().map(|h| h.json()["data"]["subject"].as_str().expect("a subject").to_owned()).collect();
+        let subjects: Vec<String> = receiver
+            .heard()
+            .iter()
+            .map(|h| h.json()["data"]["subject"].as_str().expect("a subject").to_owned())
+            .collect();
         assert_eq!(subjects, ["m00/tiktok/de/operating"]);
         // Taken away, it counts from the next message on.
         let who = person.clone();
@@ -426,7 +435,10 @@ fn nobody_touches_an_endpoint_of_somebody_else() {
         let given = Given::new(test);
         let db = &given.db;
         let (id, _) = add(db, "https://example.com/", &[], Actor::person("ps_1"));
-        let other = Arc::new(Who { actor: Actor::person("ps_2"), scope: "product:tiktok".parse::<tributary::scope::Part>().map(Scope::from).expect("a scope") });
+        let other = Arc::new(Who {
+            actor: Actor::person("ps_2"),
+            scope: "product:tiktok".parse::<tributary::scope::Part>().map(Scope::from).expect("a scope"),
+        });
         let foreign = db.write("webhook.remove", &other, {
             let id = id.clone();
             move |tx| webhooks::remove(tx, &id)

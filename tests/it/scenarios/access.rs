@@ -309,5 +309,8 @@ pub fn events(world: &mut World, step: &Step) -> Result<Outcome, String> {
         events::page(conn, &scope, &filter, 0, 1_000)
     });
     let read = read.map(|page| page.events.into_iter().map(|e| world.named(&format!("{} {}", e.kind, e.subject))));
-    answer(read.map(Vec::from_iter), |seen| if seen.is_empty() { Outcome::said("nothing") } else { Outcome::Done(seen) })
+    answer(
+        read.map(Vec::from_iter),
+        |seen| if seen.is_empty() { Outcome::said("nothing") } else { Outcome::Done(seen) },
+    )
 }
