@@ -183,6 +183,8 @@ fn good_body(operation: &Operation) -> Option<Value> {
         "settlements.apply" => json!({ "line": "ln_0" }),
         "keys.rotate" => json!({ "days": 9 }),
         "people.disable" | "people.end_sessions" | "keys.revoke" | "sessions.end" => json!({}),
+        "webhooks.replay" => json!({ "first": 1, "last": 1 }),
+        id if id.starts_with("webhooks.") => json!({}),
         _ => json!({ "reason": "a test of rights" }),
     })
 }
