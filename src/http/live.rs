@@ -260,7 +260,8 @@ pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str) 
             None => reader.state.db.read(events::head)?,
         };
         let (principal, _) = reader.read()?;
-        let admitted = reader.state.db.read(|conn| access::admit(conn, &reader.secret, reader.state.db.clock().now()))?;
+        let admitted =
+            reader.state.db.read(|conn| access::admit(conn, &reader.secret, reader.state.db.clock().now()))?;
         access::touch(&reader.state.db, &admitted)?;
         reader.state.limits.take(&principal, std::time::Instant::now()).map_err(|_| Refusal::TooManyRequests)?;
         Ok::<_, Error>((principal, reader))

@@ -82,8 +82,8 @@ struct Work {
 enum Look {
     /// Nothing to do for now.
     Nothing,
-    /// Its owner may see nothing any more.
-    Blind(EndpointRow),
+    /// The owner of this endpoint may see nothing any more.
+    Blind(String),
     /// This.
     Work(Box<Work>),
 }
@@ -139,11 +139,11 @@ impl Courier {
         loop {
             let work = match self.db.read(|conn| self.look(conn, id))? {
                 Look::Nothing => return Ok(()),
-                Look::Blind(endpoint) => {
+                Look::Blind(id) => {
                     let why = "its owner may see no events any more";
                     return self.db.write("webhook.disable", &self.who, move |tx| {
-                        let is_on = store::endpoint(tx.conn(), &endpoint.id)?.is_some_and(|e| e.state == "on");
-                        if is_on { turn_off(tx, &endpoint.id, why) } else { Ok(()) }
+                        let is_on = store::endpoint(tx.conn(), &id)?.is_some_and(|e| e.state == "on");
+                        if is_on { turn_off(tx, &id, why) } else { Ok(()) }
                     });
                 }
                 Look::Work(work) => work,
@@ -191,7 +191,7 @@ impl Courier {
         }
         let scope = scope_of(conn, &endpoint.owner, now)?;
         if scope == Scope::nothing() {
-            return Ok(Look::Blind(endpoint));
+            return Ok(Look::Blind(endpoint.id));
         }
         let filter = Filter { kinds: kinds(&endpoint), last: cursor.last, ..Filter::default() };
         let after = cursor.at.max(lock(&self.looked).get(id).copied().unwrap_or(0));

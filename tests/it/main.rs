@@ -10,6 +10,7 @@ mod crash;
 mod damaged;
 mod databases;
 mod demo;
+mod feed;
 mod fixtures;
 mod folders;
 mod formats;
