@@ -43,7 +43,7 @@ impl Actor {
     }
 
     /// One that was stored.
-    pub(crate) fn from_stored(text: &str) -> Self {
+    pub fn from_stored(text: &str) -> Self {
         Actor(text.to_owned())
     }
 

@@ -17,6 +17,7 @@ use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
 use crate::statements;
+use crate::webhooks;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -121,6 +122,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(rates::api::operations());
     all.extend(expectations::api::operations());
     all.extend(allocation::api::operations());
+    all.extend(webhooks::api::operations());
     all
 }
 
@@ -131,6 +133,8 @@ pub fn check(db: &Db, progress: impl FnMut(i64, i64)) -> Result<Vec<Violation>> 
     violations.extend(access.map(|(invariant, what)| Violation::new(invariant, what)));
     let approvals = approvals::check::check(db)?.into_iter();
     violations.extend(approvals.map(|(invariant, what)| Violation::new(invariant, what)));
+    let webhooks = webhooks::check(db)?.into_iter();
+    violations.extend(webhooks.map(|(invariant, what)| Violation::new(invariant, what)));
     violations.extend(chart::check(db)?);
     violations.extend(statements::check::check(db)?);
     violations.extend(allocation::check::check(db)?);

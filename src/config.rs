@@ -20,6 +20,8 @@ pub struct Config {
     pub access: Access,
     /// The HTTP server.
     pub server: Server,
+    /// Sending events to other systems.
+    pub webhooks: Webhooks,
 }
 
 /// `[database]`
@@ -138,6 +140,20 @@ pub struct Access {
     pub session_idle_minutes: i64,
     /// A session ends after so long.
     pub session_minutes: i64,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Whether an endpoint on this machine may be without TLS.
+    pub allow_http_loopback: bool,
+    /// Networks that are not of the internet and that endpoints may be in.
+    pub allow_networks: Vec<String>,
+    /// A receiver answers within so long.
+    pub timeout_seconds: u32,
+    /// How long the log of deliveries is kept.
+    pub keep_deliveries_days: u32,
 }
 
 /// `[server]`

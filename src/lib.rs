@@ -29,3 +29,4 @@ pub mod scope;
 pub mod sheet;
 pub mod statements;
 pub mod time;
+pub mod webhooks;

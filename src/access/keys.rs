@@ -6,6 +6,7 @@
 use super::Refusal;
 use super::grants::{Holder, authority, grant, refuse_key_above, rights_of};
 use super::permission::Permission;
+use super::rights::Rights;
 use super::secret::{Secret, new_key, same};
 use super::sessions::{Admitted, USE_IS_KEPT_TO};
 use super::store::{self, KeyRow};
@@ -82,11 +83,6 @@ fn state(key: &KeyRow, now: Instant) -> &'static str {
     }
 }
 
-/// Whether it counts.
-pub(super) fn is_live(key: &KeyRow, now: Instant) -> bool {
-    state(key, now) == "live"
-}
-
 /// All keys, by name and age; those that count no longer too.
 pub fn keys(conn: &mut Conn, now: Instant) -> Result<Vec<KeyView>> {
     let view = |k: KeyRow| KeyView {
@@ -110,6 +106,13 @@ pub(super) fn admit_key(conn: &mut Conn, id: &str, secret: &Secret, now: Instant
     let rights = rights_of(&held).without_people_only();
     let is_stale = key.last_used_at.is_none_or(|used| now - from_stored(used) >= USE_IS_KEPT_TO);
     Ok(Admitted { actor: Actor::key(id), through: key.id, rights, is_stale })
+}
+
+/// What a key may do now; nothing when it counts no longer.
+pub(super) fn rights_of_key(conn: &mut Conn, id: &str, now: Instant) -> Result<Rights> {
+    let Some((key, owner, held)) = store::key_with_rights(conn, id)? else { return Ok(Rights::default()) };
+    let counts = state(&key, now) == "live" && owner == "active";
+    Ok(if counts { rights_of(&held).without_people_only() } else { Rights::default() })
 }
 
 /// Makes a key with its roles. Its end.

@@ -12,7 +12,7 @@
 //! | `people.rs` | people: added, joined, reset, disabled; the first administrator |
 //! | `sign_in.rs`, `sessions.rs`, `keys.rs` | signing in, sessions, API keys |
 //! | `grants.rs`, `custom.rs` | who gets which role, and what is refused; a treasury's own roles |
-//! | `standing.rs` | what a person is at this moment, for those who ask others to decide |
+//! | `standing.rs` | what a person is at this moment, for those who ask others to decide, and for what works in their name while they are away |
 //! | `api.rs` | all of it over HTTP |
 //! | `check.rs` | the proof |
 //!
@@ -62,7 +62,7 @@ pub use rights::Rights;
 pub use secret::Secret;
 pub use sessions::{Admitted, SessionView, admit, end_session, end_sessions, sessions, touch};
 pub use sign_in::{Opened, SignIn, sign_in};
-pub use standing::{Standing, covers_all, person_of, scope_of, standing, standings};
+pub use standing::{Standing, covers_all, person_of, rights_now, scope_of, standing, standings};
 pub use store::GrantRow;
 
 /// The cookie that a session travels in: `__Host-` binds it to this host, to all paths and to TLS.

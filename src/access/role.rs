@@ -59,7 +59,12 @@ const BUILT_IN: &[BuiltIn] = &[
         "product-client",
         "A product's system: reads, announces, requests",
         PRODUCT,
-        &[Permission::RequestsMake, Permission::ExpectationsChange, Permission::EventsSubscribe],
+        &[
+            Permission::RequestsMake,
+            Permission::ExpectationsChange,
+            Permission::EventsRead,
+            Permission::EventsSubscribe,
+        ],
     ),
     (
         "requester",

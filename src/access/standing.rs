@@ -1,7 +1,8 @@
-//! What a person is at this moment, for those who ask others to decide: the roles and permissions that they hold, and where.
+//! What somebody is at this moment who is not asking: the roles and permissions that they hold, and where. For those who ask
+//! others to decide, and for what was set up in somebody's name and works while they are away.
 
-use super::grants::permissions_of;
-use super::keys::is_live;
+use super::grants::{permissions_of, rights_of};
+use super::keys::rights_of_key;
 use super::permission::{Permission, Permissions};
 use super::rights::Rights;
 use super::store::{self, Held};
@@ -73,17 +74,21 @@ pub fn person_of(conn: &mut Conn, actor: &Actor) -> Result<Option<String>> {
 
 /// Where an actor may do this at this moment; nothing for a person who is not active, and for a key that counts no longer.
 pub fn scope_of(conn: &mut Conn, actor: &Actor, permission: Permission, now: Instant) -> Result<Scope> {
-    let rights = match actor.principal() {
-        Principal::Operator(_) | Principal::System(_) => Rights::everything(),
-        Principal::Person(id) => {
-            return Ok(standing(conn, id)?.map(|s| s.permission(permission)).unwrap_or_default());
-        }
-        Principal::Key(id) => match store::key_with_rights(conn, id)? {
-            Some((key, owner, held)) if is_live(&key, now) && owner == "active" => {
-                super::grants::rights_of(&held).without_people_only()
-            }
-            _ => Rights::default(),
+    Ok(match actor.principal() {
+        Principal::System(_) => Scope::everything(),
+        _ => rights_now(conn, actor, now)?.scope(permission),
+    })
+}
+
+/// The rights of an actor at this moment; none when they are disabled, revoked or were never there.
+pub fn rights_now(conn: &mut Conn, actor: &Actor, now: Instant) -> Result<Rights> {
+    match actor.principal() {
+        Principal::Operator(_) => Ok(Rights::everything()),
+        Principal::System(_) => Ok(Rights::default()),
+        Principal::Key(id) => rights_of_key(conn, id, now),
+        Principal::Person(id) => match store::person(conn, id)? {
+            Some(person) if person.state == "active" => Ok(rights_of(&store::held_by_person(conn, id)?)),
+            _ => Ok(Rights::default()),
         },
-    };
-    Ok(rights.scope(permission))
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+mod events;
 mod ingest;
 
 /// What is to be measured.
@@ -20,6 +21,8 @@ pub enum Bench {
     Post(PostArgs),
     /// Taking in: a generated camt.053 from its bytes to positions, with interactive commands meanwhile
     Ingest(ingest::IngestArgs),
+    /// The feed: from an event's commit to a reader of the stream
+    Events(events::EventsArgs),
     /// Admitting a session or key: what each request pays
     Access(super::bench_access::AccessArgs),
 }
@@ -55,6 +58,7 @@ pub fn run(context: &Context, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Post(args) => post(context, args),
         Bench::Ingest(args) => ingest::run(context, args),
+        Bench::Events(args) => events::run(context, args),
         Bench::Access(args) => {
             let url = context.url()?;
             let db = context.open_to_write(&url)?;

@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, args: &AccessArgs, db: &Db) -> Result<()> {
 }
 
 /// Somebody with three roles, signed in.
-fn somebody(context: &Context, db: &Db, settings: &Settings) -> Result<(Secret, String)> {
+pub(super) fn somebody(context: &Context, db: &Db, settings: &Settings) -> Result<(Secret, String)> {
     let invitation = access::invitation()?;
     let login = format!("bench-{}", SystemClock.now().timestamp_micros());
     let new = NewPerson { login: login.clone(), name: "Bench".to_owned() };

@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &Watch) -> Result<()> {
 }
 
 /// Set and told at the first SIGINT or SIGTERM; the second one ends the program at once, which loses nothing either.
-fn on_signals() -> Result<(Arc<AtomicBool>, Receiver<()>)> {
+pub(super) fn on_signals() -> Result<(Arc<AtomicBool>, Receiver<()>)> {
     let failed = |e: std::io::Error| Error::Broken(format!("cannot listen to signals: {e}"));
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -30,6 +30,7 @@ mod chart;
 mod check;
 mod demo;
 mod doctor;
+mod events;
 mod expect;
 mod folder;
 mod folder_watch;
@@ -50,6 +51,7 @@ mod settlement;
 mod statement;
 mod statement_due;
 mod table;
+mod webhooks;
 
 /// Tributary: one bank account per bank and currency, every product's balance to the cent
 #[derive(Debug, Parser)]
@@ -105,6 +107,11 @@ enum Command {
     /// The journal, entry by entry
     #[command(subcommand)]
     Journal(journal::Journal),
+    /// The feed of events: who did what to what, and when
+    Events(events::Events),
+    /// Webhooks: have events sent to another system
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// People: who they are, how they sign in, and what they may do
     #[command(subcommand)]
     People(people::People),
@@ -220,6 +227,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Settlement(settlement) => settlement::run(context, settlement),
         Command::Rules(rules) => rules::run(context, rules),
         Command::Journal(journal) => journal::run(context, journal),
+        Command::Events(events) => events::run(context, events),
+        Command::Webhooks(webhooks) => webhooks::run(context, webhooks),
         Command::People(people) => people::run(context, people),
         Command::Keys(keys) => keys::run(context, keys),
         Command::Roles(roles) => roles::run(context, roles),

@@ -9,6 +9,7 @@ use crate::config;
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::http;
+use crate::webhooks;
 use serde_json::json;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     let config = config::load(context.config.as_deref())?;
     let access = access::Settings::of(&config.access)?;
     let listen = args.listen.clone().unwrap_or_else(|| config.server.listen.clone());
+    let sending = webhooks::Settings::of(&config.webhooks)?;
     let url = context.url()?;
     let listener = TcpListener::bind(&listen).map_err(|e| Error::Refused {
         code: "cannot_listen",
@@ -36,6 +38,8 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     go_on(&db);
     let settings = http::Settings { server: config.server, access, signals: true };
     let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
+    // Sends events until the server has stopped.
+    let _webhooks = webhooks::start(Arc::clone(&db), sending)?;
     let at = format!("http://{}", running.address());
     if context.json {
         print_json(&json!({ "listening": at }))?;

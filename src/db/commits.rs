@@ -85,7 +85,7 @@ mod tests {
         let listening = commits.listen({
             let called = Arc::clone(&called);
             move || {
-                let _ = called.fetch_add(1, Ordering::Relaxed);
+                called.fetch_add(1, Ordering::Relaxed);
             }
         });
         let seen = commits.count();

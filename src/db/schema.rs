@@ -642,6 +642,50 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Text,
+        url -> Text,
+        kinds -> Text,
+        owner -> Text,
+        state -> Text,
+        why_off -> Nullable<Text>,
+        secret -> Binary,
+        previous_secret -> Nullable<Binary>,
+        previous_until -> Nullable<Timestamp>,
+        made_by -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_cursors (id) {
+        id -> Text,
+        endpoint -> Text,
+        at -> BigInt,
+        last -> Nullable<BigInt>,
+        failures -> BigInt,
+        due_at -> Nullable<Timestamp>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        endpoint -> Text,
+        message -> Text,
+        event -> Nullable<BigInt>,
+        attempt -> BigInt,
+        sent_at -> Timestamp,
+        status -> Nullable<BigInt>,
+        milliseconds -> BigInt,
+        bytes -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     seals,
     events,
@@ -692,4 +736,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     approval_policies,
     idempotency_keys,
     server_secrets,
+    webhook_endpoints,
+    webhook_cursors,
+    webhook_deliveries,
 );

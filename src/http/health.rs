@@ -26,12 +26,14 @@ struct Ready {
     seal: i64,
 }
 
-/// The rows of health.
+/// The rows of health, and of the feed.
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut rows = vec![
         get("/livez", "livez", "Whether the process answers").reads(live),
         get("/readyz", "readyz", "Whether the database is reached and commands are taken").reads(ready),
-    ]
+    ];
+    rows.extend(super::live::operations());
+    rows
 }
 
 fn live(_: &Call, _: &Nothing) -> Result<Live> {

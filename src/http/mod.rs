@@ -13,6 +13,7 @@
 //! | `headers.rs` | credentials, request ids, what protects browsers |
 //! | `limits.rs` | how much anybody may ask |
 //! | `health.rs` | whether this server lives and can work |
+//! | `live.rs` | the feed of events, in pages and as a stream |
 //! | `openapi.rs`, `docs.rs` | the table as a document and as a page |
 //! | `routes.rs`, `server.rs` | the way of a request; starting and stopping |
 //! | `store.rs` | keys of requests, and what cursors are signed with |
@@ -26,6 +27,7 @@ mod headers;
 mod health;
 mod json;
 mod limits;
+mod live;
 mod openapi;
 mod operation;
 mod problem;

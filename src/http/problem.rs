@@ -21,6 +21,8 @@ pub enum Refusal {
     TooManyRequests,
     /// More is asked for at once than the server takes on.
     ServerFull,
+    /// One principal has too many streams, or the server has.
+    TooManyStreams { most: usize },
     /// A part of the path that cannot be.
     BadPath { why: String },
     /// Parameters that cannot be.
@@ -56,6 +58,7 @@ impl crate::error::Refusal for Refusal {
             Refusal::CrossSite => "cross_site",
             Refusal::TooManyRequests => "too_many_requests",
             Refusal::ServerFull => "server_full",
+            Refusal::TooManyStreams { .. } => "too_many_streams",
             Refusal::BadPath { .. } => "bad_path",
             Refusal::BadQuery { .. } => "bad_query",
             Refusal::BadCursor { .. } => "bad_cursor",
@@ -86,6 +89,7 @@ impl fmt::Display for Refusal {
             Refusal::TooManyRequests => {
                 f.write_str("these are more requests than one principal may send; wait for as long as Retry-After says")
             }
+            Refusal::TooManyStreams { most } => write!(f, "{most} streams of one principal are open, or as many as this server takes on; end one first"),
             Refusal::ServerFull => f.write_str("more requests are under way than this server takes on; try again in a moment"),
             Refusal::BadPath { why } | Refusal::BadQuery { why } => f.write_str(why),
             Refusal::BadCursor { why } => write!(f, "this cursor cannot be used: {why}; begin the list again without it"),
@@ -181,7 +185,7 @@ pub(super) fn status(error: &Error) -> u16 {
             "body_too_large" => 413,
             "unsupported_body" => 415,
             "if_match_missing" => 428,
-            "too_many_requests" | "sign_in_waits" => 429,
+            "too_many_requests" | "too_many_streams" | "sign_in_waits" => 429,
             "server_full" => 503,
             _ => 422,
         },

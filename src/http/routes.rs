@@ -5,10 +5,10 @@
 
 use super::call::{Answer, Call, Incoming};
 use super::cursor::Cursor;
-use super::headers;
 use super::operation::{Body, Method, Need, Operation};
 use super::problem::{Problem, Refusal};
 use super::server::State;
+use super::{headers, live};
 use crate::access::{self, Admitted};
 use crate::actor::{Actor, Scope};
 use crate::db::Who;
@@ -151,6 +151,10 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
     let credentials = headers::credentials(request.headers());
     if operation.need != Need::Nobody && credentials.is_none() {
         return refusal(&request, &Refusal::NoCredentials.into());
+    }
+    if request.method() == actix_web::http::Method::GET && live::is_wanted(operation, request.headers()) {
+        let streamed = live::answer(Arc::clone(&state), request.headers(), request.query_string()).await;
+        return streamed.unwrap_or_else(|error| refusal(&request, &error));
     }
     let (body, pump) = incoming(operation, &state, request.headers(), payload).await;
     let arrived = Arrived {

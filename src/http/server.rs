@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, rt, web};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) under_way: AtomicUsize,
     pub(super) cursor_secret: Vec<u8>,
+    pub(super) streams: super::live::Streams,
     /// The document, written once.
     pub(super) document: String,
     /// The page of documentation, written when it is asked for first.
@@ -56,6 +57,8 @@ impl State {
 /// A server that has been started.
 pub struct Running {
     address: SocketAddr,
+    /// Set when it stops: streams end by it.
+    stopping: Arc<AtomicBool>,
     handle: ServerHandle,
     thread: JoinHandle<std::io::Result<()>>,
 }
@@ -74,6 +77,7 @@ impl Running {
 
     /// Takes no more requests, finishes those that run, and ends.
     pub fn stop(self) -> Result<()> {
+        self.stopping.store(true, Ordering::Release);
         let handle = self.handle.clone();
         // The future sends the command when it is made; its end is that of the thread.
         drop(handle.stop(true));
@@ -88,7 +92,9 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
     let document = serde_json::to_string_pretty(&openapi::document(&operations));
     let document = document.map_err(|e| Error::Broken(format!("the OpenAPI document cannot be written: {e}")))?;
     let server = &settings.server;
+    let stopping = stops(settings.signals).map_err(broken)?;
     let state = Arc::new(State {
+        streams: super::live::Streams::new(&stopping),
         cursor_secret: cursor_secret(&db)?,
         limits: Limits::new(server.requests_per_second, server.burst),
         under_way: AtomicUsize::new(0),
@@ -115,7 +121,18 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
     let thread = thread.map_err(broken)?;
     let gone = |_| Error::Broken("the server's thread has ended before it began".to_owned());
     let handle = told.recv().map_err(gone)??;
-    Ok(Running { address, handle, thread })
+    Ok(Running { address, stopping, handle, thread })
+}
+
+/// What is set when the server stops; by a signal too, where it heeds them.
+fn stops(signals: bool) -> std::io::Result<Arc<AtomicBool>> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    if signals {
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&stopping))?;
+        }
+    }
+    Ok(stopping)
 }
 
 fn run(state: &Arc<State>, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {

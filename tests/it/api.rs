@@ -3,6 +3,7 @@
 
 mod document;
 mod examples;
+mod live;
 mod plumbing;
 mod rights;
 mod work;

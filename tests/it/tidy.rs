@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 16] = [
     &["statements"],
     &["allocation"],
     &["four_eyes"],
-    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders"],
+    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders", "webhooks"],
     &["http", "web"],
     &["simulator", "demo", "cli", "app", "backup", "doctor", "main", "lib"],
 ];
@@ -41,7 +41,8 @@ const EMPTY_NAMES: [&str; 9] =
 const FILE_LINES: usize = 700;
 const FUNCTION_LINES: usize = 100;
 /// Files that may be longer, each with its reason.
-const LONG_FILES: [(&str, &str); 0] = [];
+const LONG_FILES: [(&str, &str); 1] =
+    [("src/db/schema.rs", "one macro for each table, which diesel joins in one place")];
 
 #[test]
 fn every_module_has_a_place_in_the_layers() {

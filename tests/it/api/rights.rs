@@ -10,6 +10,7 @@ use tributary::access::role::built_in_roles;
 use tributary::allocation::intake;
 use tributary::app;
 use tributary::http::{Method, Need, Operation};
+use tributary::webhooks::{self, NewEndpoint};
 use ureq::http::StatusCode;
 
 /// What there is to name, by the name of a path's part; of two things with one name, by `operation group.name`.
@@ -53,8 +54,18 @@ pub fn furnish(served: &Served) -> Things {
         ("settlement", "SET-1".to_owned()),
         ("calendar", "target".to_owned()),
         ("rule", "tiktok".to_owned()),
+        ("webhook", endpoint(served)),
     ];
     things.into_iter().map(|(name, thing)| (name.to_owned(), thing)).collect()
+}
+
+/// An endpoint of the operator's.
+fn endpoint(served: &Served) -> String {
+    let (id, secret) = webhooks::new_secret(&served.db).expect("a secret");
+    let owner = alice().actor.clone();
+    let new = NewEndpoint { id: id.clone(), url: "https://example.com/".to_owned(), kinds: Vec::new(), owner };
+    served.db.write("webhook.add", &alice(), move |tx| webhooks::add(tx, &new, &secret)).expect("added");
+    id
 }
 
 fn named<'t>(operation: &Operation, name: &str, things: &'t Things) -> &'t str {
@@ -172,6 +183,8 @@ fn good_body(operation: &Operation) -> Option<Value> {
         "settlements.apply" => json!({ "line": "ln_0" }),
         "keys.rotate" => json!({ "days": 9 }),
         "people.disable" | "people.end_sessions" | "keys.revoke" | "sessions.end" => json!({}),
+        "webhooks.replay" => json!({ "first": 1, "last": 1 }),
+        id if id.starts_with("webhooks.") => json!({}),
         _ => json!({ "reason": "a test of rights" }),
     })
 }

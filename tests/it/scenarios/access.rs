@@ -10,6 +10,7 @@ use tributary::actor::Actor;
 use tributary::chart;
 use tributary::db::{Tx, Who};
 use tributary::error::Result;
+use tributary::events::{self, Filter};
 use tributary::positions::positions;
 use tributary::scope::{Part, Scope};
 use tributary::time::Clock;
@@ -300,4 +301,25 @@ pub fn role(world: &mut World, step: &Step) -> Result<Outcome, String> {
         };
         Outcome::said(how)
     })
+}
+
+/// `events S1 kind=account`: what the bearer reads in the feed, from the beginning; without a name, all of it.
+pub fn events(world: &mut World, step: &Step) -> Result<Outcome, String> {
+    let now = world.clock.now();
+    let secret = step.name().map(|name| secret(world, name)).transpose()?;
+    let kinds = step.words.get("kind").map(|k| k.split(',').map(ToOwned::to_owned).collect()).unwrap_or_default();
+    let subject = step.words.get("subject").map(|name| world.code(name));
+    let filter = Filter { kinds, subject, actor: step.words.get("actor").map(ToOwned::to_owned), ..Filter::default() };
+    let read = world.db.read(|conn| {
+        let scope = match &secret {
+            Some(secret) => access::admit(conn, secret, now)?.who(Permission::EventsRead)?.scope.clone(),
+            None => Scope::everything(),
+        };
+        events::page(conn, &scope, &filter, 0, 1_000)
+    });
+    let read = read.map(|page| page.events.into_iter().map(|e| world.named(&format!("{} {}", e.kind, e.subject))));
+    answer(
+        read.map(Vec::from_iter),
+        |seen| if seen.is_empty() { Outcome::said("nothing") } else { Outcome::Done(seen) },
+    )
 }

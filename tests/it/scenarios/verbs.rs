@@ -236,6 +236,7 @@ const TABLE: &[Entry] = &[
     verb("end", true, &["by"], &[], access::end),
     verb("may", true, &["do"], &[], access::may),
     verb("sees", true, &["account"], &[], access::sees),
+    verb("events", true, &["kind", "subject", "actor"], &[], access::events),
     verb("key", true, &["owner", "machine", "roles", "days", "rotates", "by"], &[], access::key),
     verb("revoke-key", true, &["by"], &[], access::revoke_key),
     verb("role", true, &["allows", "by"], &[], access::role),
