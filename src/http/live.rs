@@ -7,7 +7,7 @@
 
 use super::call::Call;
 use super::headers;
-use super::json::{Limit, Page};
+use super::json::{Limit, Moment, Page};
 use super::operation::{Operation, get};
 use super::problem::Refusal;
 use super::server::State;
@@ -15,7 +15,6 @@ use crate::access::{self, Permission, Secret};
 use crate::db::Listening;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, Filter};
-use crate::time::Instant;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpResponse, rt, web};
 use schemars::JsonSchema;
@@ -73,9 +72,9 @@ struct Which {
     /// Only what this actor did.
     actor: Option<String>,
     /// Only what was recorded at this instant or later; RFC 3339.
-    from: Option<Instant>,
+    from: Option<Moment>,
     /// Only what was recorded before this instant.
-    until: Option<Instant>,
+    until: Option<Moment>,
     /// How many a page has.
     limit: Option<Limit>,
     /// `next_cursor` of the page before.
@@ -89,8 +88,8 @@ impl Which {
             kinds: kinds.filter(|k| !k.is_empty()).collect(),
             subject: self.subject.clone(),
             actor: self.actor.clone(),
-            from: self.from,
-            until: self.until,
+            from: self.from.map(|at| at.0),
+            until: self.until.map(|at| at.0),
             last: None,
         }
     }
