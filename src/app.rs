@@ -122,6 +122,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(rates::api::operations());
     all.extend(expectations::api::operations());
     all.extend(allocation::api::operations());
+    all.extend(four_eyes::api::operations());
     all.extend(webhooks::api::operations());
     all
 }

@@ -4,6 +4,7 @@ use super::{Holder, NewKey, NewPerson, Permission, SESSION_COOKIE, Secret, SignI
 use crate::actor::Principal;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Limit, Made, Nothing, Operation, Page, Refusal, delete, get, post};
 use crate::scope::{Part, Scope};
 use crate::time::rfc3339;
@@ -287,10 +288,21 @@ fn end_all_sessions(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<
     super::end_sessions(tx, asked.path("person")).map(|ended| Changed { changed: ended > 0 })
 }
 
-fn grant_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Changed> {
+/// A role that is to be given.
+#[derive(Serialize, JsonSchema)]
+struct Granted {
+    /// Whether they have it only now.
+    changed: bool,
+    /// The proposal that waits for approval; null where it is done.
+    proposal: Option<String>,
+}
+
+fn grant_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Granted> {
     person_seen(tx, asked.path("person"))?;
     let part = asked.body.part()?;
-    super::grant(tx, Holder::Person(asked.path("person")), &asked.body.role, &part).map(|changed| Changed { changed })
+    let grant = four_eyes::Grant::to(Holder::Person(asked.path("person")), &asked.body.role, &part);
+    let (done, proposal) = four_eyes::submit_in(tx, &Change::Grant(grant))?.parts();
+    Ok(Granted { changed: matches!(done, Some(Done::Grant(true))), proposal })
 }
 
 fn revoke_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Changed> {
@@ -454,6 +466,8 @@ struct MadeKey {
     expires_at: String,
     /// The key: in the first answer only, and kept nowhere.
     secret: Option<String>,
+    /// Proposals of roles that wait for approval: it has none of them until then.
+    proposals: Vec<String>,
 }
 
 fn make_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, KeyToMake>) -> Result<MadeKey> {
@@ -467,8 +481,8 @@ fn make_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, KeyToMake>) -> Result<MadeKe
         roles: roles?,
         id: made.id.clone(),
     };
-    let until = super::create_key(tx, &new, &made.secret)?;
-    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None })
+    let added = four_eyes::create_key(tx, &new, &made.secret)?;
+    Ok(MadeKey { id: added.id, expires_at: rfc3339(added.until), secret: None, proposals: added.waiting })
 }
 
 /// A key whose rights lie within one's own: its name.
@@ -494,7 +508,7 @@ fn rotate_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Rotating>) -> Result<MadeK
     let name = key_seen(tx, asked.path("key"))?;
     let made = asked.made()?;
     let until = super::rotate_key(tx, &name, asked.body.days, &made.id, &made.secret)?;
-    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None })
+    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None, proposals: Vec::new() })
 }
 
 fn revoke_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {

@@ -6,6 +6,7 @@ use crate::access::Permission;
 use crate::chart::{self, MasterRow};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use crate::ledger;
 use crate::money::Currency;
@@ -564,8 +565,10 @@ struct Routed {
 struct RoutedItem {
     /// The line.
     line: String,
-    /// The entry that moved it; null where it was refused.
+    /// The entry that moved it; null where it was refused or waits for approval.
     entry: Option<i64>,
+    /// The proposal that waits for approval.
+    proposal: Option<String>,
     /// The code of the refusal.
     code: Option<String>,
     /// Why, for people.
@@ -581,24 +584,29 @@ fn route(tx: &mut Tx<'_>, asked: &Asked<Nothing, Routing>) -> Result<Routed> {
     for one in wanted {
         // A refused item never fails its neighbours, and is recorded like any refused command.
         let routed = tx.attempt("lines.route", |tx| route_one(tx, one))?;
-        let (entry, no) = match routed {
-            Ok(entry) => (Some(entry), None),
-            Err(no) => (None, Some(no)),
+        let ((entry, proposal), no) = match routed {
+            Ok(done) => (done, None),
+            Err(no) => ((None, None), Some(no)),
         };
         let (code, detail) = no.map(|no| (no.code().to_owned(), no.to_string())).unzip();
-        lines.push(RoutedItem { line: one.line.clone(), entry, code, detail });
+        lines.push(RoutedItem { line: one.line.clone(), entry, proposal, code, detail });
     }
     Ok(Routed { lines })
 }
 
-fn route_one(tx: &mut Tx<'_>, one: &RouteTo) -> Result<i64> {
+/// The entry that moves it, or the proposal that waits.
+fn route_one(tx: &mut Tx<'_>, one: &RouteTo) -> Result<(Option<i64>, Option<String>)> {
     let scope = tx.scope().clone();
     match one.line.strip_prefix("opening:") {
         Some(master) => drop(chart::master_seen(tx.conn(), &scope, master)?),
         None => drop(line_seen(tx.conn(), &scope, one.line.split('/').next().unwrap_or(&one.line))?),
     }
     chart::account_seen(tx.conn(), &scope, &one.to)?;
-    Ok(super::reroute(tx, &one.line, &one.to, &one.reason)?.number)
+    let RouteTo { line, to: leaf, reason } = one;
+    let change = Change::Reroute { line: line.clone(), leaf: leaf.clone(), reason: reason.clone() };
+    let (done, proposal) = four_eyes::submit_in(tx, &change)?.parts();
+    let entry = if let Some(Done::Reroute(posted)) = done { Some(posted.number) } else { None };
+    Ok((entry, proposal))
 }
 
 /// What met an expected receipt.
@@ -619,15 +627,19 @@ struct Met {
     key: String,
     /// The line that met it.
     line: String,
-    /// `met`
+    /// `met`, or what it was where that waits for approval.
     state: String,
+    /// The proposal that waits for approval; null where it is met.
+    proposal: Option<String>,
 }
 
 fn meet(tx: &mut Tx<'_>, asked: &Asked<Nothing, MetBy>) -> Result<Met> {
     let (scope, key, line) = (tx.scope().clone(), asked.path("key"), asked.body.line.as_str());
     let expected = crate::expectations::show_seen(tx.conn(), &scope, key)?;
     line_seen(tx.conn(), &scope, line.split('/').next().unwrap_or(line))?;
-    super::announced::meet(tx, key, line, &asked.body.reason)?;
+    let change =
+        Change::Meeting { expectation: key.to_owned(), line: line.to_owned(), reason: asked.body.reason.clone() };
+    let (_, proposal) = four_eyes::submit_in(tx, &change)?.parts();
     let after = crate::expectations::show_seen(tx.conn(), &scope, key)?;
-    Ok(Met { key: expected.key, line: line.to_owned(), state: after.state })
+    Ok(Met { key: expected.key, line: line.to_owned(), state: after.state, proposal })
 }

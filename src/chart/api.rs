@@ -1,9 +1,10 @@
 //! The chart over HTTP: what there is, as far as the caller sees it, and the life and limits of leaves.
 
-use super::{LimitChange, MasterRow, Move, SeenChart, SubAccountRow, account_seen, chart_seen};
+use super::{MasterRow, Move, SeenChart, SubAccountRow, account_seen, chart_seen};
 use crate::access::Permission;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change};
 use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, get, post, put};
 use crate::ledger::{AccountRow, Terms};
 use crate::scope::Scope;
@@ -345,6 +346,9 @@ fn sub_account(call: &Call, _: &Nothing) -> Result<SubAccount> {
     named(call, "sub_account", all, |s: &SubAccount| &s.code)
 }
 
+/// What a proposal says where there is to be no limit.
+const NO_LIMIT: &str = "none";
+
 /// A leaf's limits; null: there is none.
 #[derive(Serialize, JsonSchema)]
 struct Limits {
@@ -409,27 +413,40 @@ struct NewLimits {
     reason: String,
 }
 
-fn change_limits(tx: &mut Tx<'_>, asked: &Asked<Nothing, NewLimits>) -> Result<Limits> {
+/// A leaf's limits, as they are now.
+#[derive(Serialize, JsonSchema)]
+struct ChangedLimits {
+    /// The limits.
+    #[serde(flatten)]
+    limits: Limits,
+    /// The proposal of others that waits for approval; null where they are changed.
+    proposal: Option<String>,
+}
+
+fn change_limits(tx: &mut Tx<'_>, asked: &Asked<Nothing, NewLimits>) -> Result<ChangedLimits> {
     let (scope, code, body) = (tx.scope().clone(), asked.path("sub_account"), &asked.body);
     let account = leaf(tx.conn(), &scope, code)?;
     asked.expect_unchanged(&limits_of(&account, &terms(&account)))?;
-    let amount = |name: &str, money: &Option<Money>| -> Result<Option<Option<String>>> {
-        let Some(money) = money else { return Ok(Some(None)) };
+    let amount = |name: &str, money: &Option<Money>| -> Result<Option<String>> {
+        let Some(money) = money else { return Ok(Some(NO_LIMIT.to_owned())) };
         money.read(name)?;
         if money.currency != account.currency {
             let why = format!("{name}: {code} is kept in {}, not in {}", account.currency, money.currency);
             return Err(crate::http::Refusal::BadBody { why }.into());
         }
-        Ok(Some(Some(money.amount.clone())))
+        Ok(Some(money.amount.clone()))
     };
-    let change = LimitChange {
+    let change = four_eyes::Limits {
+        leaf: code.to_owned(),
         floor: amount("floor", &body.floor)?,
         ceiling: amount("ceiling", &body.ceiling)?,
         movement_limit: amount("movement_limit", &body.movement_limit)?,
-        expires_on: Some(body.expires_on.map(|d| d.0)),
+        expires_on: Some(body.expires_on.map_or_else(|| NO_LIMIT.to_owned(), |d| d.0.to_string())),
+        reason: body.reason.clone(),
     };
-    let (terms, _) = super::change_limits(tx, code, &change, &body.reason)?;
-    Ok(limits_of(&account, &terms))
+    let (_, proposal) = four_eyes::submit_in(tx, &Change::Limits(change))?.parts();
+    let account = leaf(tx.conn(), &scope, code)?;
+    Ok(ChangedLimits { limits: limits_of(&account, &terms(&account)), proposal })
 }
 
 /// Why something is done.

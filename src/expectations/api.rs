@@ -5,6 +5,7 @@ use crate::access::Permission;
 use crate::chart;
 use crate::db::Tx;
 use crate::error::Result;
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -176,6 +177,8 @@ struct AnnouncedAnswer {
     new: usize,
     /// Those that were known, with the same content.
     known: usize,
+    /// The proposal that waits for approval; null where all is done.
+    proposal: Option<String>,
 }
 
 fn announcement(at: usize, receipt: &Receipt) -> Result<Announcement> {
@@ -212,8 +215,10 @@ fn announce(tx: &mut Tx<'_>, asked: &Asked<Nothing, Announcing>) -> Result<Annou
     let all = all?;
     let scope = tx.scope().clone();
     chart::refuse_unseen(tx.conn(), &scope, all.iter().map(|a| a.leaf.as_str()))?;
-    let Announced { new, known } = super::add(tx, &all)?;
-    Ok(AnnouncedAnswer { new, known })
+    let (done, proposal) = four_eyes::submit_in(tx, &Change::Expectations { receipts: all })?.parts();
+    let Announced { new, known } =
+        if let Some(Done::Expectations(announced)) = done { announced } else { Announced { new: 0, known: 0 } };
+    Ok(AnnouncedAnswer { new, known, proposal })
 }
 
 /// Why something is decided.

@@ -14,6 +14,7 @@
 //! | `change.rs` | the kinds with their contents, and carrying each out |
 //! | `places.rs` | where a change acts, and whether it takes four eyes at all |
 //! | `effect.rs` | what it would change |
+//! | `api.rs` | proposals over HTTP |
 //! | `together.rs` | commands of which only a part takes four eyes |
 
 use crate::access;
@@ -24,6 +25,7 @@ use crate::error::Result;
 use std::fmt;
 use std::sync::Arc;
 
+pub mod api;
 mod change;
 mod effect;
 mod places;
@@ -76,6 +78,16 @@ pub enum Came {
     Waits(String),
 }
 
+impl Came {
+    /// What was done, or the proposal that waits.
+    pub fn parts(self) -> (Option<Done>, Option<String>) {
+        match self {
+            Came::Done(done) => (Some(done), None),
+            Came::Waits(proposal) => (None, Some(proposal)),
+        }
+    }
+}
+
 /// Asks for a change: does it, or proposes it.
 pub fn submit(db: &Db, who: &Arc<Who>, change: Change) -> Result<Came> {
     db.write(change.command(), who, move |tx| submit_in(tx, &change))
@@ -124,23 +136,26 @@ pub enum Approved {
 /// Approves a proposal, as the person who has signed in, and carries it out when that suffices.
 pub fn approve(db: &Db, who: &Arc<Who>, id: &str, digest: &str, reason: &str) -> Result<Approved> {
     let (id, digest, reason) = (id.to_owned(), digest.to_owned(), reason.to_owned());
-    db.write("proposal.approve", who, move |tx| {
-        refuse_concerned(tx, &id)?;
-        let Some(ready) = approvals::approve(tx, &id, &digest, &reason)? else { return Ok(Approved::Waits) };
-        let approver = Arc::clone(tx.who());
-        let tried = tx.part(|tx| as_its_maker(tx, &ready));
-        tx.act_as(&approver);
-        match tried? {
-            Ok(done) => {
-                approvals::carried_out(tx, &ready)?;
-                Ok(Approved::CarriedOut(done))
-            }
-            Err(no) => {
-                approvals::make_void(tx, &ready, &no.to_string())?;
-                Ok(Approved::Void { code: no.code(), why: no.to_string() })
-            }
+    db.write("proposal.approve", who, move |tx| approve_in(tx, &id, &digest, &reason))
+}
+
+/// As [`approve`], as a command of its own.
+pub fn approve_in(tx: &mut Tx<'_>, id: &str, digest: &str, reason: &str) -> Result<Approved> {
+    refuse_concerned(tx, id)?;
+    let Some(ready) = approvals::approve(tx, id, digest, reason)? else { return Ok(Approved::Waits) };
+    let approver = Arc::clone(tx.who());
+    let tried = tx.part(|tx| as_its_maker(tx, &ready));
+    tx.act_as(&approver);
+    match tried? {
+        Ok(done) => {
+            approvals::carried_out(tx, &ready)?;
+            Ok(Approved::CarriedOut(done))
         }
-    })
+        Err(no) => {
+            approvals::make_void(tx, &ready, &no.to_string())?;
+            Ok(Approved::Void { code: no.code(), why: no.to_string() })
+        }
+    }
 }
 
 /// Nobody decides on their own rights, whoever has proposed it.

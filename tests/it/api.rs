@@ -11,9 +11,9 @@ mod writes;
 
 use crate::databases::{TestDb, on_both};
 use crate::given::{alice, treasury};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tributary::access::{self, Cost, Holder, Joining, NewKey, NewPerson, Secret, Settings, SignIn, totp};
 use tributary::db::{Db, Options, Tx};
 use tributary::scope::Part;
@@ -30,6 +30,8 @@ pub struct Served {
     running: Option<http::Running>,
     base: String,
     agent: ureq::Agent,
+    /// The session of somebody who approves, once there is one.
+    approver: OnceLock<String>,
 }
 
 /// An answer, as a client has it.
@@ -100,7 +102,7 @@ impl Served {
         let running = http::start(Arc::clone(&db), app::operations(), settings, listener).expect("a server");
         let base = format!("http://{}", running.address());
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        Served { db, clock, running: Some(running), base, agent }
+        Served { db, clock, running: Some(running), base, agent, approver: OnceLock::new() }
     }
 
     /// Where it listens.
@@ -175,6 +177,21 @@ impl Served {
         access::sign_in(&self.db, &settings(), &asked).expect("signed in").secret.reveal().to_owned()
     }
 
+    /// Approves every proposal that an answer names, as somebody else than who has asked; gives that answer.
+    #[track_caller]
+    pub fn approved(&self, got: Got) -> Got {
+        let proposals = proposals(&got.json());
+        assert!(!proposals.is_empty(), "nothing waits: {got:?}");
+        let approver = self.approver.get_or_init(|| self.person("approver", &[("approver", "all")]).1);
+        for id in proposals {
+            let path = format!("/v1/proposals/{id}");
+            let digest = self.get(&path, approver).json()["digest"].clone();
+            let done = self.post(&format!("{path}/approve"), approver, &id, json!({ "digest": digest })).json();
+            assert_eq!(done["carried_out"], true, "{done}");
+        }
+        got
+    }
+
     /// A key of a person's: its id and secret.
     pub fn key(&self, owner: &str, grants: &[(&str, &str)]) -> (String, String) {
         let (id, secret) = NewKey::secret(&self.db).expect("a secret");
@@ -184,6 +201,16 @@ impl Served {
         let given = secret.clone();
         self.db.write("key.create", &alice(), move |tx| access::create_key(tx, &new, &given)).expect("made");
         (id, secret.reveal().to_owned())
+    }
+}
+
+/// The proposals that an answer names, wherever.
+fn proposals(answer: &Value) -> Vec<String> {
+    match answer {
+        Value::String(id) if id.starts_with("pr_") => vec![id.clone()],
+        Value::Array(all) => all.iter().flat_map(proposals).collect(),
+        Value::Object(all) => all.values().flat_map(proposals).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::allocation::changes::RulesFile;
 use crate::allocation::{self, RuleRow};
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use crate::money::Currency;
 use crate::time::{from_stored, rfc3339};
@@ -24,10 +25,14 @@ pub fn operations() -> Vec<Operation> {
         post("/v1/rules/test", "rules.test", "What a change would move among stored lines; nothing is written")
             .may(Permission::RulesRead)
             .does::<Testing, Tested>(test),
-        post("/v1/rules", "rules.apply", "Put a change in force for lines to come; with a digest also for stored ones")
-            .may(Permission::RulesChange)
-            .dry_runs()
-            .writes(apply),
+        post(
+            "/v1/rules",
+            "rules.apply",
+            "Put a change in force, or propose it, for lines to come; with a digest also for stored ones",
+        )
+        .may(Permission::RulesChange)
+        .dry_runs()
+        .writes(apply),
     ]
 }
 
@@ -175,6 +180,8 @@ struct Tested {
     digest: Option<String>,
     /// Lines that were not moved, and why; empty in a test.
     refused: Vec<NotMoved>,
+    /// The proposal that waits for approval; null where all is done.
+    proposal: Option<String>,
 }
 
 /// A version that is made.
@@ -241,6 +248,7 @@ fn tested(report: Report, refused: Vec<backtest::NotMoved>) -> Tested {
         totals: report.totals.iter().map(total).collect(),
         digest: Some(report.digest),
         refused: refused.into_iter().map(|r| NotMoved { line: r.line, code: r.code, detail: r.why }).collect(),
+        proposal: None,
     }
 }
 
@@ -259,15 +267,20 @@ fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, Changing>) -> Result<Tested> {
     let bounds =
         Bounds { from: body.from.map(|d| d.0), to: body.to.map(|d| d.0), decided_by_people: body.decided_by_people };
     let file = file(&body.rules, &body.retire)?;
-    if let Some(digest) = &body.digest {
-        let applied = backtest::apply(tx, &file, &bounds, digest)?;
-        return Ok(tested(applied.report, applied.refused));
-    }
-    if bounds != Bounds::default() {
-        let why = "days and people say which stored lines move: give the digest of their test with them".to_owned();
-        return Err(Refusal::BadBody { why }.into());
-    }
-    let versions = crate::allocation::changes::apply(tx, &file)?;
+    let change = match &body.digest {
+        Some(digest) => Change::BackTest { file, bounds, digest: digest.clone() },
+        None if bounds != Bounds::default() => {
+            let why = "days and people say which stored lines move: give the digest of their test with them".to_owned();
+            return Err(Refusal::BadBody { why }.into());
+        }
+        None => Change::Rules(file),
+    };
+    let (done, proposal) = four_eyes::submit_in(tx, &change)?.parts();
+    let versions = match done {
+        Some(Done::BackTest(applied)) => return Ok(tested(applied.report, applied.refused)),
+        Some(Done::Rules(versions)) => versions,
+        _ => Vec::new(),
+    };
     Ok(Tested {
         versions: versions.iter().map(made).collect(),
         lines: 0,
@@ -276,7 +289,8 @@ fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, Changing>) -> Result<Tested> {
         newly_placed: 0,
         stuck: 0,
         totals: Vec::new(),
-        digest: None,
+        digest: body.digest.clone(),
         refused: Vec::new(),
+        proposal,
     })
 }

@@ -7,6 +7,7 @@ use crate::allocation::settlement_file;
 use crate::chart;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Asked, Call, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
 use crate::scope::Scope;
 use chrono::NaiveDate;
@@ -182,6 +183,8 @@ struct SettlementText {
 struct SettlementsTaken {
     /// In the order of the file.
     settlements: Vec<SettlementTaken>,
+    /// The proposal that waits for approval; null where all is done.
+    proposal: Option<String>,
 }
 
 /// What became of a settlement.
@@ -203,8 +206,11 @@ struct SettlementTaken {
 
 fn import(tx: &mut Tx<'_>, asked: &Asked<Nothing, SettlementText>) -> Result<SettlementsTaken> {
     tx.scope().need_everything("a settlement file, which may share out among any products,")?;
-    let read = settlement_file::read(&asked.body.name, asked.body.csv.as_bytes())?;
-    let taken = super::import(tx, &asked.body.name, &read)?;
+    // What cannot be read is said as such, before anybody is asked to approve it.
+    settlement_file::read(&asked.body.name, asked.body.csv.as_bytes())?;
+    let (name, sheet) = (asked.body.name.clone(), asked.body.csv.clone());
+    let (done, proposal) = four_eyes::submit_in(tx, &Change::Settlement { name, sheet, line: None })?.parts();
+    let taken = if let Some(Done::Settlement(taken)) = done { taken } else { Vec::new() };
     let one = |i: super::Imported| SettlementTaken {
         settlement: i.settlement,
         state: i.state,
@@ -213,7 +219,7 @@ fn import(tx: &mut Tx<'_>, asked: &Asked<Nothing, SettlementText>) -> Result<Set
         entry: i.entry,
         why: i.why,
     };
-    Ok(SettlementsTaken { settlements: taken.into_iter().map(one).collect() })
+    Ok(SettlementsTaken { settlements: taken.into_iter().map(one).collect(), proposal })
 }
 
 /// The line that a settlement shares out.
@@ -224,12 +230,23 @@ struct OnLine {
     line: String,
 }
 
-fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, OnLine>) -> Result<SettlementShown> {
+/// A settlement that is to be carried out.
+#[derive(Serialize, JsonSchema)]
+struct SettlementApplied {
+    /// The settlement, as it is now.
+    #[serde(flatten)]
+    settlement: SettlementShown,
+    /// The proposal that waits for approval; null where it is carried out.
+    proposal: Option<String>,
+}
+
+fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, OnLine>) -> Result<SettlementApplied> {
     let (scope, code) = (tx.scope().clone(), asked.path("settlement"));
     seen(tx.conn(), &scope, code)?;
     line_seen(tx.conn(), &scope, &asked.body.line)?;
-    super::apply(tx, code, &asked.body.line)?;
-    seen(tx.conn(), &scope, code).map(shown)
+    let change = Change::SettlementLine { settlement: code.to_owned(), line: asked.body.line.clone() };
+    let (_, proposal) = four_eyes::submit_in(tx, &change)?.parts();
+    Ok(SettlementApplied { settlement: shown(seen(tx.conn(), &scope, code)?), proposal })
 }
 
 /// Why it is given up.

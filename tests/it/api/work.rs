@@ -99,9 +99,10 @@ fn limits_are_changed_by_whoever_has_read_them_last() {
             served.ask("PUT", path, &Sent { token: Some(&kim), body: Some(body), headers, ..Sent::default() })
         };
         assert_eq!(put(None, "100.00").code(), "if_match_missing");
-        assert_eq!(put(Some(&tag), "100.00").json()["ceiling"]["amount"], "100.00");
+        let asked = served.approved(put(Some(&tag), "100.00"));
+        assert_eq!(asked.json()["ceiling"], Value::Null, "nothing has changed until others approve");
         let stale = put(Some(&tag), "200.00");
-        assert_eq!((stale.status, stale.code().as_str()), (412, "changed_meanwhile"));
+        assert_eq!((stale.status, stale.code().as_str()), (412, "precondition_failed"));
         let now = served.get(path, &kim);
         assert_eq!(now.json()["ceiling"]["amount"], "100.00");
         let known = vec![("if-none-match", now.header("etag").expect("an ETag"))];
@@ -130,6 +131,8 @@ fn a_secret_is_answered_once_and_kept_nowhere() {
         let first = make();
         let secret = first.json()["secret"].as_str().expect("the key").to_owned();
         assert_eq!(first.status, 201);
+        assert_eq!(served.get("/v1/positions", &secret).code(), "forbidden", "its roles wait for approval");
+        served.approved(make());
         assert_eq!(served.get("/v1/positions", &secret).status, 200);
         let again = make();
         assert_eq!(
@@ -153,15 +156,17 @@ fn a_rule_is_tried_before_it_is_in_force() {
         let (_, ann) = served.person("ann", &[("treasurer", "all")]);
         upload(&served, "/v1/statement-files?name=s1.xml", &ann, &bank_file());
         let rule = json!({ "code": "nobody", "priority": 9, "when": { "remittance": "nobody knows", "counterparty": "PAYER" }, "to": [{ "leaf": "{master}/capcut/de/operating" }] });
-        let ask = |path: &str, key: &str, body: Value| served.post(path, &kim, key, body).json();
+        let send = |path: &str, key: &str, body: Value| served.post(path, &kim, key, body);
+        let ask = |path: &str, key: &str, body: Value| send(path, key, body).json();
         let tested = ask("/v1/rules/test", "t", json!({ "rules": [rule] }));
         assert_eq!(
             (&tested["moved"], &tested["totals"][0]["amount"]["amount"]),
             (&json!(1), &json!("45.00")),
             "{tested}"
         );
-        let applied = ask("/v1/rules", "a", json!({ "rules": [rule], "digest": tested["digest"] }));
-        assert_eq!(applied["moved"], 1, "{applied}");
+        let asked = send("/v1/rules", "a", json!({ "rules": [rule], "digest": tested["digest"] }));
+        assert_eq!((&asked.json()["moved"], served.get("/v1/rules/nobody", &kim).status), (&json!(0), 404));
+        served.approved(asked);
         assert_eq!(served.get("/v1/suspense", &ann).json()["items"], json!([]));
         assert_eq!(served.get("/v1/rules/nobody", &kim).json()["versions"][0]["version"], 1);
         let odd = ask("/v1/rules", "o", json!({ "rules": [{ "code": "x", "colour": 1 }] }));
