@@ -1,6 +1,7 @@
 //! What no single feature can say: the file that describes a whole treasury, and the proof over all of them.
 
 pub mod api;
+mod metrics;
 
 use crate::access;
 use crate::allocation::{self, rules::RuleFile};
@@ -116,6 +117,7 @@ pub fn apply_in(tx: &mut Tx<'_>, file: TreasuryFile) -> Result<AppliedFile> {
 pub fn operations() -> Vec<Operation> {
     let mut all = http::operations();
     all.extend(api::operations());
+    all.extend(metrics::operations());
     all.extend(access::api::operations());
     all.extend(positions::api::operations());
     all.extend(chart::api::operations());

@@ -32,6 +32,11 @@ impl Answer {
         Ok(Answer { status, body, headers: Vec::new() })
     }
 
+    /// Text of this kind.
+    pub(super) fn text(status: u16, media: &'static str, text: String) -> Answer {
+        Answer { status, body: text.into_bytes(), headers: Vec::new() }.with("content-type", media.to_owned())
+    }
+
     /// With a header.
     pub fn with(mut self, name: &'static str, value: String) -> Answer {
         self.headers.push((name, value));

@@ -101,6 +101,7 @@ fn describe(out: &mut String, operation: &Operation, document: &Value) {
         let _ = write!(out, "<p>Takes {}.</p>", shape(body));
     }
     for (status, answer) in described["responses"].as_object().into_iter().flatten().filter(|(s, _)| *s != "default") {
-        let _ = write!(out, "<p>{status}: {}.</p>", shape(&answer["content"]["application/json"]["schema"]));
+        let content = answer["content"].as_object().into_iter().flatten().next();
+        let _ = write!(out, "<p>{status}: {}.</p>", shape(content.map_or(&Value::Null, |(_, c)| &c["schema"])));
     }
 }

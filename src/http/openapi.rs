@@ -77,7 +77,7 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         parameters.push(header("If-Match", true, "The ETag of what was read"));
     }
     let mut success = json!({ "description": super::problem::title(operation.status) });
-    success["content"]["application/json"]["schema"] = (operation.shapes.answer)(given).to_value();
+    success["content"][operation.media]["schema"] = (operation.shapes.answer)(given).to_value();
     let mut described = json!({
         "operationId": operation.id,
         "tags": [operation.id.split('.').next().unwrap_or_default()],

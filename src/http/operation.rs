@@ -100,6 +100,8 @@ pub struct Operation {
     pub(super) status: u16,
     pub(super) dry_run: bool,
     pub(super) is_configuration: bool,
+    /// What its answer is.
+    pub(super) media: &'static str,
     pub(super) shapes: Shapes,
     pub(super) run: Run,
 }
@@ -199,6 +201,17 @@ impl Row {
         self.with(Effect::Reads, Body::None, shapes::<Q, A>(None), Box::new(run))
     }
 
+    /// By a function that answers text of this kind, for those who read no JSON.
+    pub fn tells(self, media: &'static str, f: fn(&Call) -> Result<String>) -> Operation {
+        let status = self.status;
+        let run = move |call: &Call| {
+            call.query::<super::Nothing>()?;
+            Ok(Answer::text(status, media, f(call)?))
+        };
+        let shapes = shapes::<super::Nothing, String>(None);
+        Operation { media, ..self.with(Effect::Reads, Body::None, shapes, Box::new(run)) }
+    }
+
     /// By a function that says itself what it answers, such as one that sets a cookie. It has an identity of its own.
     pub fn does<B, A>(self, f: fn(&Call, &B) -> Result<Answer>) -> Operation
     where
@@ -238,7 +251,22 @@ impl Row {
 
     fn with(self, effect: Effect, body: Body, shapes: Shapes, run: Run) -> Operation {
         let Row { method, path, id, summary, need, status, dry_run, is_configuration, .. } = self;
-        Operation { method, path, id, summary, need, effect, body, status, dry_run, is_configuration, shapes, run }
+        let media = "application/json";
+        Operation {
+            method,
+            path,
+            id,
+            summary,
+            need,
+            effect,
+            body,
+            status,
+            dry_run,
+            is_configuration,
+            media,
+            shapes,
+            run,
+        }
     }
 }
 

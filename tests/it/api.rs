@@ -4,6 +4,7 @@
 mod document;
 mod examples;
 mod live;
+mod metrics;
 mod plumbing;
 mod rights;
 mod work;

@@ -55,6 +55,6 @@ fn every_operation_has_an_id_of_its_own_and_a_sentence() {
     assert_eq!(ids.len(), operations.len(), "two operations have one id");
     for o in &operations {
         assert!(o.summary.len() > 5 && !o.summary.ends_with('.'), "{}: {}", o.id, o.summary);
-        assert!(o.path.starts_with("/v1/") || ["/livez", "/readyz"].contains(&o.path), "{}", o.path);
+        assert!(o.path.starts_with("/v1/") || ["/livez", "/readyz", "/metrics"].contains(&o.path), "{}", o.path);
     }
 }

@@ -1,0 +1,29 @@
+//! How the treasury stands, for a monitoring system.
+
+use super::{Served, on_both};
+
+#[test]
+fn machines_are_watched_without_seeing_money_and_auditors_see_amounts() {
+    on_both(|test| {
+        let served = Served::on(test);
+        let (_, operator) = served.person("op", &[("operator", "all")]);
+        let (_, auditor) = served.person("aud", &[("auditor", "all")]);
+        let (_, part) = served.person("part", &[("operator", "all"), ("product-viewer", "product:tiktok")]);
+        let told = served.get("/metrics", &operator);
+        assert_eq!((told.status, told.header("content-type")), (200, Some("text/plain; version=0.0.4")));
+        assert!(told.text.contains("\ntributary_missing_statements 0\n") && told.text.contains("\ntributary_entries "));
+        for without in [&told.text, &served.get("/metrics", &part).text] {
+            assert!(!without.contains("_amount"), "{without}");
+        }
+        let all = served.get("/metrics", &auditor).text;
+        assert!(all.contains("tributary_book_amount{master=\"m00\",currency=\"EUR\"} 1000.00\n"), "{all}");
+        // Each line is a comment, or a name with labels and a number.
+        for line in all.lines().filter(|l| !l.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').expect("a value");
+            assert!(name.starts_with("tributary_") && value.parse::<f64>().is_ok(), "{line}");
+        }
+        assert_eq!(served.get("/metrics?colour=red", &auditor).code(), "bad_query");
+        let (_, nobody) = served.person("nobody", &[]);
+        assert_eq!(served.get("/metrics", &nobody).status, 403);
+    });
+}
