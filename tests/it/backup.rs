@@ -1,6 +1,6 @@
 //! A treasury as one file, and back, on either database.
 
-use crate::databases::{BOTH, TestDb, on_both};
+use crate::databases::{BOTH, Engine, TestDb, on_both};
 use crate::given::{Dice, alice, assert_clean, camt, lines, number, sql, statement, texts, treasury};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -23,6 +23,15 @@ fn filled(db: &Db) {
                 .expect("taken in");
         }
     }
+}
+
+/// A place where a database may come to be: on SQLite no file, on PostgreSQL one without rows.
+fn nothing_yet(engine: Engine) -> TestDb {
+    let db = TestDb::new(engine);
+    if let Url::Lite(path) = &db.url {
+        std::fs::remove_file(path).expect("an empty database");
+    }
+    db
 }
 
 /// Every row of every table of a SQLite file, as SQLite shows it.
@@ -56,7 +65,7 @@ fn what_is_restored_to_either_database_is_what_was_backed_up_row_for_row() {
         let told = rows(&first);
         assert!(told["postings"].len() > 90 && told["statement_chunks"].len() == 8, "there is something in it");
         for engine in BOTH {
-            let to = TestDb::new(engine);
+            let to = nothing_yet(engine);
             assert_eq!(restore(&first, &to.url, &alice(), &mut |_, _| {}), Ok(head.clone()), "to {engine}");
             let again = to.open(Options::default());
             assert_clean(&again);
@@ -87,7 +96,7 @@ fn nothing_is_written_over_and_what_is_no_backup_is_refused() {
         let code = |answer: Result<(), Error>| answer.expect_err("refused").code();
         assert_eq!(code(back_up(&db, &file, &mut |_, _| {}).map(drop)), "backup_exists");
         assert_eq!(code(restore(&file, &from.url, &alice(), &mut |_, _| {}).map(drop)), "restore_over");
-        let fresh = TestDb::new(from.engine);
+        let fresh = nothing_yet(from.engine);
         for (name, bytes) in
             [("empty", &b""[..]), ("text", b"not a database at all, however long it may come to be"), ("absent", b"")]
         {
@@ -125,7 +134,7 @@ fn a_copy_that_does_not_prove_itself_is_not_kept() {
 fn nobody_else_reads_a_backup() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
-    let from = TestDb::new(crate::databases::Engine::Sqlite);
+    let from = TestDb::new(Engine::Sqlite);
     let file = folder.path().join("b.sqlite");
     back_up(&from.open(Options::default()), &file, &mut |_, _| {}).expect("backed up");
     assert_eq!(std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);

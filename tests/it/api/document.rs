@@ -7,7 +7,7 @@ use tributary::{app, http};
 /// The document with short shapes is long; its text is compared so that a change of the API is seen in review.
 #[test]
 fn the_document_is_the_one_that_was_agreed_on() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/openapi.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/api/golden/openapi.json");
     let document = http::document(&app::operations());
     let text = format!("{}\n", serde_json::to_string_pretty(&document).expect("JSON"));
     if std::env::var_os("UPDATE").is_some() {

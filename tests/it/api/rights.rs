@@ -94,7 +94,7 @@ fn path(operation: &Operation, thing: impl Fn(&str) -> String) -> String {
 }
 
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/api/golden").join(name);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, text).expect("written");
     }
