@@ -135,6 +135,10 @@ struct Part(PathBuf);
 
 impl Part {
     fn beside(path: &Path) -> Result<Part> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|f| !f.is_dir()) {
+            return Err(Error::NotFound(format!("the folder {} does not exist; make it first", folder.display())));
+        }
         let part = Part(with_end(path, &format!(".{}.part", std::process::id())));
         part.remove();
         let failed = |e: std::io::Error| Error::Broken(format!("cannot write {}: {e}", part.0.display()));

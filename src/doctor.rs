@@ -74,7 +74,11 @@ pub fn examine(config: Result<Config>, url: &Url, clock: &Arc<dyn Clock>) -> Vec
     let db = match Db::open_to_read(url, Arc::clone(clock)) {
         Ok(db) => db,
         Err(e) => {
-            found.push(wrong("database", e.to_string(), "the other looks follow when it can be read"));
+            found.push(wrong(
+                "database",
+                e.to_string(),
+                "name another with --database, or mend what it says; the other looks follow when it can be read",
+            ));
             return found;
         }
     };

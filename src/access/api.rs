@@ -5,7 +5,7 @@ use crate::actor::Principal;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change, Done};
-use crate::http::{Answer, Asked, Call, Limit, Made, Nothing, Operation, Page, Refusal, delete, get, post};
+use crate::http::{Answer, Asked, Call, Made, Nothing, Operation, Page, Paging, Refusal, delete, get, post};
 use crate::scope::{Part, Scope};
 use crate::time::rfc3339;
 use schemars::JsonSchema;
@@ -177,17 +177,6 @@ fn me(call: &Call, _: &Nothing) -> Result<Me> {
     };
     let permissions = admitted.rights.permissions().iter().map(held).collect();
     Ok(Me { actor: admitted.actor.to_string(), name, permissions })
-}
-
-/// A page of something.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// A role that somebody has, and where.

@@ -7,7 +7,7 @@ use crate::chart::{self, MasterRow};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change, Done};
-use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Paging, Refusal, get, post};
 use crate::ledger;
 use crate::money::Currency;
 use crate::scope::Scope;
@@ -231,17 +231,6 @@ pub(super) fn most(limit: usize) -> i64 {
 fn show(call: &Call, _: &Nothing) -> Result<Statement> {
     let (row, masters) = call.read(|conn| statement_seen(conn, call.scope(), call.path("statement")))?;
     Ok(statement_of(&masters, row))
-}
-
-/// A page of something.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// A line that the bank reports.

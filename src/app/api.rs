@@ -6,7 +6,7 @@ use crate::db::jobs::{self, Job};
 use crate::db::seal::hex;
 use crate::db::{SealView, Tx, seals_page};
 use crate::error::{Error, Result};
-use crate::http::{Asked, Call, Limit, Nothing, Operation, Page, get, post};
+use crate::http::{Asked, Call, Limit, Nothing, Operation, Page, Paging, get, post};
 use crate::time::{from_stored, rfc3339};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,17 +100,6 @@ fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, ChartText>) -> Result<AppliedCh
         calendars: applied.calendars,
         settings: applied.settings,
     })
-}
-
-/// A page of something.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// What one commit added, hashed onto the seal before it.

@@ -5,7 +5,7 @@ use crate::access::Permission;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change};
-use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, get, post, put};
+use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Paging, get, post, put};
 use crate::ledger::{AccountRow, Terms};
 use crate::scope::Scope;
 use crate::time::{from_stored, rfc3339};
@@ -85,17 +85,6 @@ pub fn operations() -> Vec<Operation> {
     }
     all.extend(super::accounts::api::operations());
     all
-}
-
-/// A page of something.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// A legal entity.

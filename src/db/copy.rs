@@ -162,7 +162,10 @@ pub fn from_file(file: &Path, to: &Url, progress: Progress<'_>) -> Result<()> {
 /// Opens a file that is only read: no log or lock is made beside it, and it may lie on a medium that cannot be written.
 fn open_unchanged(file: &Path) -> Result<Conn> {
     let failed = |e: &dyn std::fmt::Display| {
-        let message = format!("{} is not a copy of a treasury: {e}", file.display());
+        let message = format!(
+            "{} is no copy of a treasury ({e}); give a file that `tributary backup` has written",
+            file.display()
+        );
         Error::Refused { code: "not_a_backup", message }
     };
     let path = std::fs::canonicalize(file).map_err(|e| failed(&e))?;

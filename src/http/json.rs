@@ -43,6 +43,17 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// Which part of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// How many a page has.
+    pub limit: Option<Limit>,
+    // Read by the plumbing; here it is a documented parameter.
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
 /// No parameters, or no body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -37,7 +37,7 @@ mod store;
 
 pub use call::{Answer, Asked, Call, Made};
 pub use health::operations;
-pub use json::{Day, Limit, Moment, Money, Nothing, Page};
+pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging};
 pub use openapi::document;
 pub use operation::{Method, Need, Operation, delete, get, post, put};
 pub use problem::{Problem, Refusal};

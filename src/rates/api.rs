@@ -4,7 +4,7 @@ use super::{Asked, Quotes};
 use crate::access::Permission;
 use crate::calendars;
 use crate::error::Result;
-use crate::http::{Call, Day, Limit, Moment, Operation, Page, get};
+use crate::http::{Call, Day, Moment, Operation, Page, Paging, get};
 use crate::time::{day_of, rfc3339};
 use chrono::{Datelike, NaiveDate};
 use schemars::JsonSchema;
@@ -86,17 +86,6 @@ fn list(call: &Call, which: &Which) -> Result<Rates> {
         stale: q.stale,
     };
     Ok(Rates { on, source, base, rates: quotes.into_values().map(rate).collect() })
-}
-
-/// A page of calendars.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// A calendar.

@@ -106,6 +106,9 @@ fn nothing_is_written_over_and_what_is_no_backup_is_refused() {
             }
             assert_eq!(code(restore(&wrong, &fresh.url, &alice(), &mut |_, _| {}).map(drop)), "not_a_backup", "{name}");
         }
+        let nowhere =
+            back_up(&db, &folder.path().join("no folder").join("b.sqlite"), &mut |_, _| {}).expect_err("refused");
+        assert!(nowhere.to_string().ends_with("make it first"), "{nowhere}");
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|f| f.file_name()).collect();
         assert_eq!(left.len(), 3, "no part stays behind: {left:?}");

@@ -6,7 +6,7 @@ use crate::allocation::api::{FileProblem, Masters, Statement, most, problems, st
 use crate::banking::Profiles;
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::http::{Call, Limit, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Call, Limit, Nothing, Operation, Page, Paging, Refusal, get, post};
 use crate::scope::Scope;
 use crate::statements;
 use crate::time::{from_stored, rfc3339};
@@ -35,17 +35,6 @@ pub fn operations() -> Vec<Operation> {
             .may(read)
             .reads(file),
     ]
-}
-
-/// A page of files.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// How a file is called.

@@ -9,7 +9,7 @@ use crate::allocation::{self, RuleRow};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change, Done};
-use crate::http::{Answer, Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Answer, Asked, Call, Day, Money, Nothing, Operation, Page, Paging, Refusal, get, post};
 use crate::money::Currency;
 use crate::time::{from_stored, rfc3339};
 use schemars::JsonSchema;
@@ -34,17 +34,6 @@ pub fn operations() -> Vec<Operation> {
         .dry_runs()
         .writes(apply),
     ]
-}
-
-/// A page of rules.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
 }
 
 /// A version of a rule.

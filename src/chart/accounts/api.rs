@@ -5,7 +5,7 @@ use crate::access::Permission;
 use crate::chart::account_seen;
 use crate::db::seal::hex;
 use crate::error::{Error, Result};
-use crate::http::{Call, Day, Limit, Moment, Money, Nothing, Operation, Page, Refusal, get};
+use crate::http::{Call, Day, Limit, Moment, Money, Nothing, Operation, Page, Paging, Refusal, get};
 use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
 use crate::time::{from_stored, rfc3339};
 use chrono::NaiveDate;
@@ -59,17 +59,6 @@ struct Which {
     master: Option<String>,
     /// Only of this kind, such as `leaf`, `house` or `suspense`.
     kind: Option<String>,
-    /// How many a page has.
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[expect(dead_code, reason = "read by the plumbing; here it is a documented parameter")]
-    cursor: Option<String>,
-}
-
-/// A page of something.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Paging {
     /// How many a page has.
     limit: Option<Limit>,
     /// `next_cursor` of the page before.
