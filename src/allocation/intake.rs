@@ -1,7 +1,7 @@
 //! From the bytes of a bank file to posted lines, through any crash.
 //!
 //! 1. The bytes are stored as they came, in chunks, under their digest. The same bytes again are found by it.
-//! 2. What is stored is surveyed: every statement proved, nothing written.
+//! 2. On the way they are surveyed: every statement proved, nothing written of it.
 //! 3. One small commit accepts: what becomes of each statement, and a job with a cursor.
 //! 4. Slices of lines are paired with what is known, routed and posted; the cursor moves in the same commit.
 //!
@@ -12,7 +12,7 @@ use crate::db::jobs::{self, Job, Owner};
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::statements::identity::{Incoming, Known};
-use crate::statements::{self, FileRow, NewLine, Refusal, Remark, StatementRow};
+use crate::statements::{self, FileRow, NewLine, Proven, Refusal, Remark, StatementRow};
 use crate::time::Clock as _;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -130,15 +130,16 @@ pub fn take_in_from(
     }
     let origin = proved.map_or(statements::UNVERIFIED, |p| p.origin);
     let known = db.read(|conn| statements::file_by_content(conn, &sha256))?.filter(|f| f.state == "accepted");
-    let (file, fresh) = match known {
+    let (file, proven, fresh) = match known {
         Some(file) => {
             statements::verify_origin(db, who, &file, origin)?;
-            (file, false)
+            (file, None, false)
         }
         None => {
             let (name, channel, origin) = (name.to_owned(), channel.to_owned(), origin.to_owned());
             let new = statements::NewFile { name, channel, origin, sha256, size };
-            (statements::store_file(db, who, &new, open().map_err(broken)?)?, true)
+            let (file, proven) = statements::store_file(db, who, &new, profiles, open().map_err(broken)?)?;
+            (file, proven, true)
         }
     };
     tracing::debug!(name, millis = begin.elapsed().as_millis(), "stored");
@@ -146,7 +147,12 @@ pub fn take_in_from(
     let unfinished = |s: &StatementRow| s.state == "refused" || s.state == "posting";
     let again = fresh || db.read(|conn| statements::statements_of_file(conn, &file.id))?.iter().any(unfinished);
     let owner = worker();
-    let job = if again { accept(db, who, &file, profiles, &owner)? } else { lease(db, who, &file.id, &owner)? };
+    let job = if again {
+        let proven = proven.map_or_else(|| statements::prove(db, &file, profiles), Ok)?;
+        accept(db, who, &file, proven, &owner)?
+    } else {
+        lease(db, who, &file.id, &owner)?
+    };
     tracing::debug!(name, millis = begin.elapsed().as_millis(), "proved");
     let (new_lines, known_lines) = job.map_or(Ok((0, 0)), |job| post_through(db, who, job, &owner, progress))?;
     tracing::debug!(name, millis = begin.elapsed().as_millis(), new_lines, known_lines, "posted");
@@ -203,9 +209,9 @@ fn worker() -> Owner {
     Owner::new(&crate::ids::Ids::random().next("w", crate::time::SystemClock.now()))
 }
 
-/// Surveys what is stored and accepts or refuses it. Gives the job of posting it, if there is something to post.
-fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, profiles: &Profiles, owner: &Owner) -> Result<Option<Job>> {
-    let proven = Arc::new(statements::prove(db, file, profiles)?);
+/// Accepts or refuses what is stored. Gives the job of posting it, if there is something to post.
+fn accept(db: &Db, who: &Arc<Who>, file: &FileRow, proven: Proven, owner: &Owner) -> Result<Option<Job>> {
+    let proven = Arc::new(proven);
     let survey = &proven.survey;
     let (id, name) = (file.id.clone(), file.name.clone());
     let refused = survey.refused().then(|| {

@@ -294,7 +294,6 @@ diesel::table! {
         valued_on -> Date,
         amount -> BigInt,
         identity -> Binary,
-        ordinal -> BigInt,
         facet -> Text,
         posting -> Text,
         reversal -> Bool,

@@ -1,9 +1,10 @@
 //! Which lines are the same line. Pure.
 //!
-//! A line's identity is its content and its ordinal among equals, never a bank's id alone: banks repeat and renumber those.
-//! A statement lists all bookings of its days, so two statements about one day tell of the same lines: per day and amount the
-//! *larger count* is the truth (equal lines keep their count, a file read twice adds nothing). Statements that continue each
-//! other within a day (pages, a morning and an evening statement) tell of different lines: their counts add up first.
+//! A line's identity is its content and its place among equals, never a bank's id alone: banks repeat and renumber those.
+//! That place is counted, not stored. A statement lists all bookings of its days, so two statements about one day tell of the
+//! same lines: per day and amount the *larger count* is the truth (equal lines keep their count, a file read twice adds
+//! nothing). Statements that continue each other within a day (pages, a morning and an evening statement) tell of different
+//! lines: their counts add up first.
 
 use crate::banking::{Detail, Line};
 use crate::db::seal::{Encoding, sha256};
@@ -19,9 +20,11 @@ pub fn identity(line: &Line, booked_on: NaiveDate, valued_on: NaiveDate) -> Iden
     let mut e = Encoding::new("line.1");
     e.text(&booked_on.to_string()).text(&valued_on.to_string()).int(line.signed().0).int(i64::from(line.reversal));
     let first = line.details.first();
+    let mut text = String::new();
     let mut part = |of: fn(&Detail) -> Option<&str>| {
-        let text = first.and_then(of).map(folded);
-        e.optional(text.as_deref());
+        text.clear();
+        let there = first.and_then(of).map(|part| fold(part, &mut text));
+        e.optional(there.map(|()| text.as_str()));
     };
     part(|d| d.end_to_end_id.as_deref());
     part(|d| d.counterparty_account.as_deref());
@@ -36,7 +39,20 @@ pub fn identity(line: &Line, booked_on: NaiveDate, valued_on: NaiveDate) -> Iden
 }
 
 fn folded(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
+    let mut folded = String::with_capacity(text.len());
+    fold(text, &mut folded);
+    folded
+}
+
+/// Letters and digits only, in capitals.
+fn fold(text: &str, folded: &mut String) {
+    if text.is_ascii() {
+        // Nearly all text of banks: without a look at the tables of Unicode for each letter.
+        let kept = text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_uppercase()));
+        folded.extend(kept);
+    } else {
+        folded.extend(text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase));
+    }
 }
 
 /// By what a line may be found although its day or its text is told otherwise: digests of references, where there are any.
@@ -518,6 +534,14 @@ mod tests {
         let all = [morning, noon, evening, whole.clone(), night.clone()];
         assert_eq!(chain(&whole, &all), ["late"]);
         assert_eq!(chain(&night, &all).len(), 4);
+    }
+
+    #[test]
+    fn ascii_is_folded_as_all_text_is() {
+        let ascii: String = (0..128u8).map(char::from).collect();
+        let by_tables: String = ascii.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect();
+        assert_eq!(folded(&ascii), by_tables);
+        assert_eq!(folded("Größe-7 ß"), "GRÖSSE7SS");
     }
 
     proptest! {

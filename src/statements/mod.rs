@@ -20,7 +20,7 @@
 //! booked is posted too, once and at the first word of it, and stays unconfirmed until a statement has it. What any of them
 //! calls pending is shown and never posted ([`pending`]).
 //!
-//! Invariants: I6 (a line's identity is unique for ever), I9 (opening + lines = closing; a gap to the statement before is
+//! Invariants: I6 (one place of one message tells of one line, for ever), I9 (opening + lines = closing; a gap to the statement before is
 //! shown until the missing one comes).
 
 use crate::banking::{Balance, Direction, Line, Problem, Role, Severity};
@@ -47,7 +47,7 @@ pub use gaps::{Gap, ShownGap, all_gaps, gaps};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{
-    FileRow, LineRow, NewFile, NewLine, Ordinals, PendingRow, Placed, Proven, StatementFilter, StatementRow,
+    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, Proven, StatementFilter, StatementRow,
     StoredBytes, UNVERIFIED, add_details, booked_already, claim, confirm, expire_pending, file, file_by_content, files,
     files_page, insert_lines, insert_pending, line, line_details, lines_by_id, lines_of, lines_page, meet_pending,
     next_place, open_pending, prove, revision, statement, statements_of_file, statements_page, store_file,

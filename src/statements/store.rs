@@ -4,7 +4,6 @@ mod due;
 mod files;
 mod lines;
 mod notices;
-mod ordinals;
 mod questions;
 mod seen;
 
@@ -22,7 +21,6 @@ pub use lines::{
 pub(super) use lines::{add_notified, lines_not_of, lines_only_of, move_to_their_days};
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
-pub use ordinals::Ordinals;
 pub(super) use questions::open_questions;
 pub use seen::{StatementFilter, lines_page, statements_page};
 

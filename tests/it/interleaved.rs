@@ -124,6 +124,14 @@ impl<F: FnMut()> Read for Halfway<'_, F> {
     }
 }
 
+fn store(
+    db: &Db,
+    new: &statements::NewFile,
+    input: impl Read,
+) -> tributary::error::Result<(statements::FileRow, Option<statements::Proven>)> {
+    statements::store_file(db, &alice(), new, &Profiles::default(), input)
+}
+
 fn new_file(bytes: &[u8]) -> statements::NewFile {
     let (name, channel, origin) = ("long".to_owned(), "test".to_owned(), statements::UNVERIFIED.to_owned());
     statements::NewFile { name, channel, origin, sha256: sha256(bytes), size: bytes.len() as i64 }
@@ -141,15 +149,37 @@ fn nothing_is_accepted_that_is_not_what_was_surveyed() {
         let last = changed.iter().rposition(|b| *b == b'1').expect("a figure");
         changed[last] = b'2';
         let new = new_file(&bytes);
-        let row = statements::store_file(&db, &alice(), &new, &bytes[..]).expect("stored");
-        let proven = statements::prove(&db, &row, &Profiles::default()).expect("proved");
-        statements::store_file(&db, &alice(), &new, &changed[..]).expect("stored");
+        let (row, proven) = store(&db, &new, &bytes[..]).expect("stored");
+        let proven = proven.expect("proved while it was stored");
+        store(&db, &new, &changed[..]).expect_err("other bytes than their digest says");
         let no =
             db.write("statement.accept", &alice(), move |tx| statements::accept(tx, &proven)).expect_err("refused");
         assert!(no.to_string().contains("changed while it was read"), "{no}");
         assert!(statements::prove(&db, &row, &Profiles::default()).is_err(), "the bytes are others");
         // Read anew it is what it was, also where an attempt of other bytes has left more.
-        statements::store_file(&db, &alice(), &new, &[&changed[..], &changed[..]].concat()[..]).expect("stored");
+        store(&db, &new, &[&changed[..], &changed[..]].concat()[..]).expect_err("other bytes than their digest says");
+        assert_eq!(take_in(&db, &bytes, &mut |_, _| {}).expect("taken in").new_lines, 2_500);
+        assert_clean(&db);
+    });
+}
+
+/// What was read on the way is no proof of what somebody else has written there meanwhile.
+#[test]
+fn what_another_process_changes_while_a_file_is_stored_is_read_again() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        treasury(&db, 0..1);
+        let bytes = long_file();
+        let mut changed = bytes.clone();
+        let first = changed.iter().position(|b| *b == b'1').expect("a figure");
+        changed[first] = b'2';
+        let (new, half) = (new_file(&bytes), bytes.len() / 2);
+        let within = Halfway::new(&bytes, half, || {
+            store(&db, &new, &changed[..half]).expect_err("other bytes than their digest says");
+        });
+        let (row, proven) = store(&db, &new, within).expect("stored");
+        assert!(proven.is_none(), "the first chunk is not ours any more");
+        assert!(statements::prove(&db, &row, &Profiles::default()).is_err(), "the bytes are others");
         assert_eq!(take_in(&db, &bytes, &mut |_, _| {}).expect("taken in").new_lines, 2_500);
         assert_clean(&db);
     });
@@ -162,18 +192,17 @@ fn two_that_store_one_file_at_once_do_not_disturb_each_other() {
         let db = test.open(Options::default());
         treasury(&db, 0..1);
         let bytes = long_file();
-        let row = statements::store_file(&db, &alice(), &new_file(&bytes), &bytes[..]).expect("stored");
-        let proven = statements::prove(&db, &row, &Profiles::default()).expect("proved");
+        let (row, proven) = store(&db, &new_file(&bytes), &bytes[..]).expect("stored");
         // The other one has read half of its file when this one accepts.
         let half = bytes.len() / 2;
-        let mut accept = Some(proven);
+        let mut accept = Some(proven.expect("proved while it was stored"));
         let within = Halfway::new(&bytes, half, || {
             if let Some(proven) = accept.take() {
                 let rows = db.write("statement.accept", &alice(), move |tx| statements::accept(tx, &proven));
                 assert_eq!(rows.expect("accepted").len(), 1);
             }
         });
-        statements::store_file(&db, &alice(), &new_file(&bytes), within).expect("stored");
+        store(&db, &new_file(&bytes), within).expect("stored");
         assert_eq!(db.read(|conn| statements::file(conn, &row.id)).expect("a file").state, "accepted");
         assert_clean(&db);
     });

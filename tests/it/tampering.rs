@@ -30,7 +30,6 @@ const UNPROVED: [(&str, &[&str]); 4] = [
         &[
             "place",
             "identity",
-            "ordinal",
             "reversal",
             "bank_ref",
             "owner_ref",

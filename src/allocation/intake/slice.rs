@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{self, Basis, Cause, HoldKind, NewEntry, NewPosting};
 use crate::statements::identity::{Known, NEAR};
 use crate::statements::pending::{Sought, meeting};
-use crate::statements::{self, LineRow, NewLine, Notified, Ordinals, PendingRow, Placed, StatementRow};
+use crate::statements::{self, LineRow, NewLine, Notified, PendingRow, Placed, StatementRow};
 use std::collections::HashMap;
 
 /// The lines of a master as the pairing has found them: how many, and at which revision.
@@ -78,7 +78,7 @@ impl Slice {
         };
         // First of all: what is told again was found in lines that somebody else may have confirmed or taken back since.
         statements::claim(tx, master, self.standing.revision)?;
-        kept.with(tx, master, |tx, placer, ordinals| self.post_by(tx, master, placer, ordinals))
+        kept.with(tx, master, |tx, placer| self.post_by(tx, master, placer))
     }
 
     /// The revision of the master's lines after this slice.
@@ -86,7 +86,7 @@ impl Slice {
         statements::revision(tx.conn(), self.row.master.as_deref().unwrap_or_default())
     }
 
-    fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer, ordinals: &mut Ordinals) -> Result<()> {
+    fn post_by(&self, tx: &mut Tx<'_>, master: &str, placer: &mut Placer) -> Result<()> {
         look_up(tx.conn(), master, placer, self.new.iter().chain(self.again.iter().map(|(line, _)| line)))?;
         let kind = if self.row.proves() { "booked" } else { "notified" };
         let held = !self.row.proves() && statements::profile_of(tx.conn(), master)?.notified == Notified::Unconfirmed;
@@ -122,7 +122,7 @@ impl Slice {
             // whether it was kept when its answer is lost.
             statements::tell_of_lines(tx, &self.row.id, stored.len(), again.len());
         }
-        statements::insert_lines(tx, master, self.standing.lines, kind, &stored, &again, ordinals)?;
+        statements::insert_lines(tx, master, self.standing.lines, kind, &stored, &again)?;
         store::insert_routes(tx, &routes)?;
         // What decided may now move on what was just stored.
         announced::keep(tx, &placer.announced, &routes)?;
@@ -271,7 +271,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, row: &StatementRow, new_lines: i64, kept: 
             freed.extend(withdraw(tx, &line, "the statement that told of it was restated without it")?);
         }
         if let (Some(master), false) = (&row.master, freed.is_empty()) {
-            kept.with(tx, master, |tx, placer, _| freed::meet_again(tx, placer, row, &freed))?;
+            kept.with(tx, master, |tx, placer| freed::meet_again(tx, placer, row, &freed))?;
         }
     }
     let (Some(master), Some(closed_on), true) = (&row.master, row.closing_on, row.proves()) else { return Ok(()) };

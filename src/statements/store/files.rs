@@ -16,6 +16,7 @@ use diesel::{RunQueryDsl, delete, insert_into, update};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// The origin of a file of which nothing proves who sent it.
 pub const UNVERIFIED: &str = "unverified";
@@ -95,48 +96,166 @@ pub struct NewFile {
     pub size: i64,
 }
 
-/// Stores a file's bytes. Housekeeping: nothing follows from them until the file is accepted, and a crash leaves chunks that
-/// the next attempt completes. Two that store the same bytes at once write the same chunks; who writes others, because the file
-/// changed after its digest was taken, moves the file's revision, and what was read before is not accepted ([`prove`]).
-pub fn store_file(db: &Db, who: &Arc<Who>, new: &NewFile, mut input: impl Read) -> Result<FileRow> {
-    let mut next = || -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(CHUNK);
-        let limit = u64::try_from(CHUNK).unwrap_or(u64::MAX);
-        let read = input.by_ref().take(limit).read_to_end(&mut bytes);
-        read.map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name))).map(|_| bytes)
-    };
+/// Stores a file's bytes, and surveys them on the way: what is stored was then read once, by two. Gives no proof when somebody
+/// else stored something of this file at the same time: then it is for [`prove`] to read what stands there.
+///
+/// Housekeeping: nothing follows from them until the file is accepted, and a crash leaves chunks that the next attempt
+/// completes. Two that store the same bytes at once write the same chunks; who writes others, because the file changed after
+/// its digest was taken, moves the file's revision, and what was read before is not accepted.
+pub fn store_file(
+    db: &Db,
+    who: &Arc<Who>,
+    new: &NewFile,
+    profiles: &Profiles,
+    input: impl Read,
+) -> Result<(FileRow, Option<Proven>)> {
+    let mut chunks = Chunks { name: &new.name, input };
     // Most files are of one chunk: one commit.
-    let (first, mut ahead) = (next()?, next()?);
+    let (first, ahead) = (chunks.next()?, chunks.next()?);
     let only = ahead.is_empty();
-    let row = db.write("statement.store", who, {
-        let new = new.clone();
-        move |tx| {
-            let row = begin_storing(tx, &new)?;
-            insert_chunk(tx, &row.id, 0, &first)?;
-            if only { end_at(tx, &row.id, 1).map(|()| row) } else { Ok(row) }
-        }
+    let (bytes, file) = (Arc::clone(&first), new.clone());
+    let (row, began) = db.write("statement.store", who, move |tx| {
+        let row = begin_storing(tx, &file)?;
+        let began = insert_chunk(tx, &row.id, 0, &bytes)?;
+        let ended = if only { end_at(tx, &row.id, 1)? } else { began };
+        Ok((row, began.then(ended)))
     })?;
     if row.state == "accepted" {
-        return Ok(row);
+        return Ok((row, None));
     }
+    let (survey, sha256, revision) = if only {
+        let mut bytes = Hashing::new(first.as_slice());
+        let survey = survey::survey(io::BufReader::new(&mut bytes), profiles);
+        (survey, bytes.finish(), Some(began.to))
+    } else {
+        let (hand, handed) = sync_channel(HANDED);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                let mut bytes = Hashing::new(Handed { chunks: handed, at: io::Cursor::default() });
+                let survey = survey::survey(io::BufReader::with_capacity(READ, &mut bytes), profiles);
+                (survey, bytes.finish())
+            });
+            let revision = store_rest(db, who, &row.id, (first, ahead, began), &mut chunks, hand)?;
+            let (survey, sha256) = reading.join().map_err(|_| Error::Broken("the survey panicked".to_owned()))?;
+            Ok::<_, Error>((survey, sha256, revision))
+        })?
+    };
+    let sha256 = sha256.map_err(|e| Error::Broken(format!("cannot read {}: {e}", new.name)))?;
+    if sha256 != new.sha256 {
+        return Err(changed(&new.name));
+    }
+    let proven = revision.map(|revision| Proven { survey, file: row.id.clone(), revision });
+    Ok((row, proven))
+}
+
+/// Stores what follows the first chunk, and hands all of it to whoever reads it. Gives the revision that the file has then, when
+/// nobody else has changed it meanwhile.
+fn store_rest(
+    db: &Db,
+    who: &Arc<Who>,
+    file: &str,
+    (first, mut ahead, began): (Chunk, Chunk, Revised),
+    chunks: &mut Chunks<'_, impl Read>,
+    hand: SyncSender<Chunk>,
+) -> Result<Option<i64>> {
+    let (mut revised, mut alone) = (began, true);
+    // Who stops reading needs no more of it.
+    let _ = hand.send(first);
     for seq in 1i64.. {
         if ahead.is_empty() {
             break;
         }
-        let (file, bytes) = (row.id.clone(), std::mem::replace(&mut ahead, next()?));
+        let _ = hand.send(Arc::clone(&ahead));
+        let (file, bytes) = (file.to_owned(), std::mem::replace(&mut ahead, chunks.next()?));
         let last = ahead.is_empty();
-        db.write_slice("statement.store", who, move |tx| {
-            insert_chunk(tx, &file, seq, &bytes)?;
-            if last { end_at(tx, &file, seq + 1) } else { Ok(()) }
+        let next = db.write_slice("statement.store", who, move |tx| {
+            let stored = insert_chunk(tx, &file, seq, &bytes)?;
+            Ok(if last { stored.then(end_at(tx, &file, seq + 1)?) } else { stored })
         })?;
+        alone &= revised.to == next.from;
+        revised = next;
     }
-    Ok(row)
+    Ok(alone.then_some(revised.to))
+}
+
+/// A part of a file, as it is stored.
+type Chunk = Arc<Vec<u8>>;
+
+/// How many chunks the survey may be behind.
+const HANDED: usize = 4;
+
+/// Bytes that a reader of a file takes at once.
+const READ: usize = 64 * 1024;
+
+/// The parts of a file that comes.
+struct Chunks<'a, R> {
+    name: &'a str,
+    input: R,
+}
+
+impl<R: Read> Chunks<'_, R> {
+    /// The next one; empty behind the last.
+    fn next(&mut self) -> Result<Chunk> {
+        let mut bytes = Vec::with_capacity(CHUNK);
+        let limit = u64::try_from(CHUNK).unwrap_or(u64::MAX);
+        let read = self.input.by_ref().take(limit).read_to_end(&mut bytes);
+        read.map_err(|e| Error::Broken(format!("cannot read {}: {e}", self.name)))?;
+        Ok(Arc::new(bytes))
+    }
+}
+
+/// Reads what is handed over, up to its end.
+struct Handed {
+    chunks: Receiver<Chunk>,
+    at: io::Cursor<Bytes>,
+}
+
+/// A chunk as a cursor reads it.
+#[derive(Default)]
+struct Bytes(Chunk);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Read for Handed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.at.read(out)?;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            match self.chunks.recv() {
+                Ok(next) => self.at = io::Cursor::new(Bytes(next)),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// The revision of a file before and after a change.
+#[derive(Debug, Clone, Copy)]
+struct Revised {
+    from: i64,
+    to: i64,
+}
+
+impl Revised {
+    fn then(self, next: Revised) -> Revised {
+        Revised { from: self.from, to: next.to }
+    }
 }
 
 /// Whether the bytes of a file are proved already: another import of the same was quicker, and they stay as they are.
 fn is_proved(tx: &mut Tx<'_>, file: &str) -> Result<bool> {
     let state = statement_files::table.find(file).select(statement_files::state).first::<String>(tx.conn());
     Ok(state.map_err(broken)? == "accepted")
+}
+
+fn revision(tx: &mut Tx<'_>, file: &str) -> Result<i64> {
+    statement_files::table.find(file).select(statement_files::revision).first(tx.conn()).map_err(broken)
 }
 
 fn bytes_changed(tx: &mut Tx<'_>, file: &str) -> Result<()> {
@@ -146,20 +265,23 @@ fn bytes_changed(tx: &mut Tx<'_>, file: &str) -> Result<()> {
 }
 
 /// An attempt of other bytes, or in chunks of another size, may have left more.
-fn end_at(tx: &mut Tx<'_>, file: &str, seq: i64) -> Result<()> {
+fn end_at(tx: &mut Tx<'_>, file: &str, seq: i64) -> Result<Revised> {
+    let from = revision(tx, file)?;
     let beyond = statement_chunks::table.filter(statement_chunks::file.eq(file)).filter(statement_chunks::seq.ge(seq));
     if is_proved(tx, file)? || delete(beyond).execute(tx.conn()).map_err(broken)? == 0 {
-        return Ok(());
+        return Ok(Revised { from, to: from });
     }
-    bytes_changed(tx, file)
+    bytes_changed(tx, file)?;
+    Ok(Revised { from, to: from + 1 })
 }
 
-fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<()> {
+fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<Revised> {
+    let from = revision(tx, file)?;
     // Housekeeping may be done twice when the answer to its commit was lost.
     let there = statement_chunks::table.find((file, seq)).select(statement_chunks::bytes);
     let there: Option<Vec<u8>> = there.first(tx.conn()).optional().map_err(broken)?;
     if there.as_deref() == Some(bytes) || is_proved(tx, file)? {
-        return Ok(());
+        return Ok(Revised { from, to: from });
     }
     if there.is_some() {
         delete(statement_chunks::table.find((file, seq))).execute(tx.conn()).map_err(broken)?;
@@ -167,7 +289,7 @@ fn insert_chunk(tx: &mut Tx<'_>, file: &str, seq: i64, bytes: &[u8]) -> Result<(
     bytes_changed(tx, file)?;
     let chunk = (statement_chunks::file.eq(file), statement_chunks::seq.eq(seq), statement_chunks::bytes.eq(bytes));
     insert_into(statement_chunks::table).values(chunk).execute(tx.conn()).map_err(broken)?;
-    Ok(())
+    Ok(Revised { from, to: from + 1 })
 }
 
 fn begin_storing(tx: &mut Tx<'_>, new: &NewFile) -> Result<FileRow> {
@@ -337,7 +459,7 @@ pub struct StoredBytes<'a> {
 /// Reads a stored file.
 pub fn stored_bytes<'a>(db: &'a Db, file: &str) -> io::BufReader<StoredBytes<'a>> {
     io::BufReader::with_capacity(
-        64 * 1024,
+        READ,
         StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() },
     )
 }

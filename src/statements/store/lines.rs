@@ -1,6 +1,5 @@
 //! Lines: each once, with the messages that told of it and the payments inside it.
 
-use super::ordinals::Ordinals;
 use crate::banking::{Detail, Direction};
 use crate::db::bulk::{self, Bulk, Cells, Day};
 use crate::db::schema::{line_days, line_details as details_table, line_facets, lines, masters};
@@ -205,7 +204,6 @@ struct StoredLine<'a> {
     line: &'a NewLine,
     booked_on: &'a Day,
     valued_on: &'a Day,
-    ordinal: i64,
     kind: &'static str,
     placed: &'a Placed,
     reversal: i64,
@@ -225,7 +223,6 @@ impl Bulk for StoredLine<'_> {
         "valued_on",
         "amount",
         "identity",
-        "ordinal",
         "facet",
         "posting",
         "reversal",
@@ -257,7 +254,6 @@ impl Bulk for StoredLine<'_> {
         c.day(self.valued_on)?;
         c.int(&line.amount)?;
         c.bytes(&line.identity)?;
-        c.int(&self.ordinal)?;
         c.text(self.kind)?;
         c.text(self.placed.posting)?;
         c.flag(&self.reversal)?;
@@ -376,7 +372,6 @@ pub fn insert_lines(
     kind: &'static str,
     new: &[(&NewLine, Placed)],
     again: &[(&NewLine, String)],
-    ordinals: &mut Ordinals,
 ) -> Result<()> {
     let grown = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let counted = masters::table.filter(masters::id.eq(master)).filter(masters::line_count.eq(expected_lines));
@@ -385,7 +380,6 @@ pub fn insert_lines(
     if counted != 1 {
         return Err(Error::Conflict("another import stored lines of this account meanwhile".to_owned()));
     }
-    let mut ordinals = ordinals.next(tx.conn(), master, new)?;
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
     for date in new.iter().flat_map(|(l, _)| [l.booked_on, l.valued_on]) {
         days.entry(date).or_insert_with(|| Day::from(date));
@@ -394,21 +388,18 @@ pub fn insert_lines(
     let mut rows = Vec::with_capacity(new.len());
     let mut details = Vec::new();
     for (line, placed) in new {
-        let next = ordinals.entry(line.identity).or_insert(0);
         rows.push(StoredLine {
             id: &placed.id,
             master,
             line,
             booked_on: day(&line.booked_on)?,
             valued_on: day(&line.valued_on)?,
-            ordinal: *next,
             kind,
             placed,
             unconfirmed: i64::from(placed.unconfirmed),
             reversal: i64::from(line.reversal),
             detail_count: i64::try_from(line.details.len().max(1)).unwrap_or(i64::MAX),
         });
-        *next += 1;
         details.extend(details_of(&placed.id, line));
     }
     let facets: Vec<StoredFacet<'_>> = again
