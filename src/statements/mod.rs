@@ -47,11 +47,11 @@ pub use gaps::{Gap, ShownGap, all_gaps, gaps};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{
-    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, Proven, StatementFilter, StatementRow,
-    StoredBytes, UNVERIFIED, add_details, booked_already, claim, confirm, expire_pending, file, file_by_content, files,
-    files_page, insert_lines, insert_pending, line, line_details, lines_by_id, lines_of, lines_page, meet_pending,
-    next_place, open_pending, prove, revision, statement, statements_of_file, statements_page, store_file,
-    stored_bytes, stored_events, verify_origin, withdraw,
+    FileRow, LineRow, NewFile, NewLine, PendingRow, Placed, Proven, StatementFilter, StatementRow, StoredBytes,
+    UNVERIFIED, add_details, booked_already, claim, confirm, expire_pending, file, file_by_content, files, files_page,
+    insert_lines, insert_pending, line, line_details, lines_by_id, lines_of, lines_page, meet_pending, next_place,
+    open_pending, prove, revision, statement, statements_of_file, statements_page, store_file, stored_bytes,
+    stored_events, verify_origin, withdraw,
 };
 use survey::Surveyed;
 
@@ -332,16 +332,14 @@ pub fn overlap(conn: &mut Conn, statement: &StatementRow) -> Result<Overlap> {
     }
     // Pages of one report, and messages that each tell of something else, tell of different lines.
     let adds = statement.role == Role::Notification.as_str() || store::profile(conn, master)?.reports == Reports::Delta;
-    let others = store::messages_near(conn, master, &statement.role, near)?;
-    let page_of_mine = |o: &StatementRow| {
-        o.message_id.is_some() && o.message_id == statement.message_id && o.statement_id == statement.statement_id
+    let mut stored = if adds {
+        store::lines_of_others(conn, statement, master, near)?
+    } else {
+        let mut told = store::pages_near(conn, statement, master, near)?;
+        told.push(statement.id.clone());
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        store::lines_not_of(conn, master, near, &told)?
     };
-    // But for the one whose place it takes.
-    let is_other = |o: &&StatementRow| Some(o.id.as_str()) != statement.same_as.as_deref();
-    let told = others.iter().filter(|o| adds || page_of_mine(o)).filter(is_other);
-    let mut told: Vec<&str> = told.map(|o| o.id.as_str()).collect();
-    told.push(&statement.id);
-    let mut stored = store::lines_not_of(conn, master, near, &told)?;
     stored.iter_mut().for_each(|s| s.loose = true);
     Ok(Overlap { stored, line_count, revision })
 }

@@ -18,7 +18,7 @@ pub use lines::{
     LineRow, NewLine, Placed, add_details, booked_already, confirm, insert_lines, line, line_details, lines_by_id,
     lines_of, withdraw,
 };
-pub(super) use lines::{add_notified, lines_not_of, lines_only_of, move_to_their_days};
+pub(super) use lines::{add_notified, lines_not_of, lines_of_others, lines_only_of, move_to_their_days};
 pub use notices::{PendingRow, expire_pending, insert_pending, meet_pending, open_pending};
 pub(super) use notices::{profile, set_profile};
 pub(super) use questions::open_questions;
@@ -319,17 +319,21 @@ pub(super) fn links_of_message(conn: &mut Conn, master: &str, role: &str, like: 
     Ok(rows.iter().map(StatementRow::link).collect())
 }
 
-/// The taken-in messages of a master and role with lines of these days.
-pub(super) fn messages_near(
+/// The taken-in pages of the report that this is one of, with lines of these days; not the one whose place it takes.
+pub(super) fn pages_near(
     conn: &mut Conn,
+    mine: &StatementRow,
     master: &str,
-    role: &str,
     (first, last): (NaiveDate, NaiveDate),
-) -> Result<Vec<StatementRow>> {
+) -> Result<Vec<String>> {
+    let Some(message) = &mine.message_id else { return Ok(Vec::new()) };
     let some = statements::table.filter(statements::master.eq(master)).filter(statements::last_day.ge(first));
-    let some = some.filter(statements::first_day.le(last)).filter(statements::role.eq(role));
-    let some = some.filter(statements::state.eq_any(["posting", "posted"])).order(statements::id);
-    some.select(StatementRow::as_select()).load(conn).map_err(broken)
+    let some = some.filter(statements::first_day.le(last)).filter(statements::role.eq(&mine.role));
+    let some = some.filter(statements::state.eq_any(["posting", "posted"])).filter(statements::message_id.eq(message));
+    let rows: Vec<(String, Option<String>)> =
+        some.select((statements::id, statements::statement_id)).load(conn).map_err(broken)?;
+    let is_page = |(id, of): &(String, Option<String>)| *of == mine.statement_id && Some(id) != mine.same_as.as_ref();
+    Ok(rows.into_iter().filter(is_page).map(|(id, _)| id).collect())
 }
 
 /// The taken-in statements of a master with lines of these days.

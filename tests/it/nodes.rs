@@ -174,9 +174,11 @@ fn both_databases_have_the_same_tables_columns_and_indexes() {
              AND t.name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY 1",
         ),
         // Numbered anew: PostgreSQL keeps the places of columns that were dropped.
-        pg("SELECT table_name || '.' || (row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position) - 1) || ' ' || column_name || \
+        pg(
+            "SELECT table_name || '.' || (row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position) - 1) || ' ' || column_name || \
             CASE is_nullable WHEN 'NO' THEN '' ELSE ' or null' END COLLATE \"C\" AS value FROM information_schema.columns \
-            WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY 1"),
+            WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY 1",
+        ),
     ];
     assert!(columns[0].len() > 150, "{} columns", columns[0].len());
     assert_eq!(columns[0], columns[1]);

@@ -4,3 +4,9 @@
 -- table: a page of the log for each line, four fifths of what a large statement wrote.
 DROP INDEX lines_identity;
 ALTER TABLE lines DROP COLUMN ordinal;
+
+-- A bank may send a message for each payment: those of other roles, those of one id and those no longer in force are found without
+-- going through all of a master's messages.
+CREATE INDEX statements_role ON statements (master, role, last_day);
+CREATE INDEX statements_named ON statements (master, role, statement_id);
+CREATE INDEX statements_superseded ON statements (master, state) WHERE state = 'superseded';

@@ -458,10 +458,7 @@ pub struct StoredBytes<'a> {
 
 /// Reads a stored file.
 pub fn stored_bytes<'a>(db: &'a Db, file: &str) -> io::BufReader<StoredBytes<'a>> {
-    io::BufReader::with_capacity(
-        READ,
-        StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() },
-    )
+    io::BufReader::with_capacity(READ, StoredBytes { db, file: file.to_owned(), seq: 0, chunk: io::Cursor::default() })
 }
 
 /// Reads the events of a stored file, by the profile that it was surveyed with.

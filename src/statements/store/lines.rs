@@ -1,8 +1,9 @@
 //! Lines: each once, with the messages that told of it and the payments inside it.
 
-use crate::banking::{Detail, Direction};
+use super::StatementRow;
+use crate::banking::{Detail, Direction, Role};
 use crate::db::bulk::{self, Bulk, Cells, Day};
-use crate::db::schema::{line_days, line_details as details_table, line_facets, lines, masters};
+use crate::db::schema::{line_days, line_details as details_table, line_facets, lines, masters, statements};
 use crate::db::{Conn, Tx, broken};
 use crate::error::{Error, Result};
 use crate::statements::identity::{Identity, Keys, Stored};
@@ -171,6 +172,25 @@ struct PairRow {
     counterparty_account: Option<String>,
 }
 
+impl From<PairRow> for Stored {
+    fn from(r: PairRow) -> Self {
+        let open = r.facet == "notified";
+        let withdrawn = r.posting == "withdrawn";
+        Stored {
+            day: r.booked_on,
+            amount: r.amount,
+            identity: r.identity.as_slice().try_into().unwrap_or_default(),
+            keys: Keys::of(r.end_to_end_id.as_deref(), r.bank_ref.as_deref(), r.counterparty_account.as_deref()),
+            loose: open,
+            unconfirmed: open && r.posting == "posted",
+            // What was taken back stays so: another line of that day and amount is not it.
+            exact: withdrawn,
+            only_told: open && withdrawn,
+            id: r.id,
+        }
+    }
+}
+
 fn not_told_by(conn: &mut Conn, rows: Vec<PairRow>, chain: &[&str]) -> Result<Vec<Stored>> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -178,24 +198,48 @@ fn not_told_by(conn: &mut Conn, rows: Vec<PairRow>, chain: &[&str]) -> Result<Ve
     let told = line_facets::table.filter(line_facets::statement.eq_any(chain)).select(line_facets::line);
     let told: HashSet<String> = told.load(conn).map_err(broken)?.into_iter().collect();
     let others = rows.into_iter().filter(|r| !chain.contains(&r.statement.as_str()) && !told.contains(&r.id));
-    Ok(others
-        .map(|r| {
-            let open = r.facet == "notified";
-            let withdrawn = r.posting == "withdrawn";
-            Stored {
-                day: r.booked_on,
-                amount: r.amount,
-                identity: r.identity.as_slice().try_into().unwrap_or_default(),
-                keys: Keys::of(r.end_to_end_id.as_deref(), r.bank_ref.as_deref(), r.counterparty_account.as_deref()),
-                loose: open,
-                unconfirmed: open && r.posting == "posted",
-                // What was taken back stays so: another line of that day and amount is not it.
-                exact: withdrawn,
-                only_told: open && withdrawn,
-                id: r.id,
-            }
-        })
-        .collect())
+    Ok(others.map(Stored::from).collect())
+}
+
+/// Lines within some days of which no message of this one's role tells, but for the one whose place it takes: oldest first.
+///
+/// A bank may send a message for each payment, thousands a day. So this goes by the few messages of other roles and those that
+/// are no longer in force, never through all lines of the days.
+pub(in crate::statements) fn lines_of_others(
+    conn: &mut Conn,
+    mine: &StatementRow,
+    master: &str,
+    (first, last): (NaiveDate, NaiveDate),
+) -> Result<Vec<Stored>> {
+    let replaced = mine.same_as.as_deref().unwrap_or_default();
+    let of_master = statements::table.filter(statements::master.eq(master));
+    let roles = [Role::Statement, Role::Report, Role::Notification].map(Role::as_str);
+    let others: Vec<&str> = roles.into_iter().filter(|role| *role != mine.role).collect();
+    let near = of_master.filter(statements::role.eq_any(&others)).filter(statements::last_day.ge(first));
+    let near = near.filter(statements::first_day.le(last)).select(statements::id);
+    let mut from: Vec<String> = near.load(conn).map_err(broken)?;
+    let superseded = of_master.filter(statements::state.eq("superseded"));
+    let superseded: Vec<(String, String)> =
+        superseded.select((statements::id, statements::role)).load(conn).map_err(broken)?;
+    from.extend(superseded.into_iter().filter(|(_, role)| *role == mine.role).map(|(id, _)| id));
+    from.extend(mine.same_as.clone());
+    from.sort_unstable();
+    from.dedup();
+    let mut rows: Vec<PairRow> = Vec::new();
+    for some in from.chunks(KEYS) {
+        let of_them = lines::table.filter(lines::statement.eq_any(some)).filter(lines::booked_on.between(first, last));
+        rows.extend(of_them.select(PairRow::as_select()).load::<PairRow>(conn).map_err(broken)?);
+    }
+    rows.sort_by(|a, b| (a.booked_on, &a.id).cmp(&(b.booked_on, &b.id)));
+    let mut told: HashSet<String> = HashSet::new();
+    for some in rows.chunks(KEYS) {
+        let ids = some.iter().map(|r| r.id.as_str());
+        let again = line_facets::table.inner_join(statements::table.on(statements::id.eq(line_facets::statement)));
+        let again = again.filter(line_facets::line.eq_any(ids)).filter(statements::role.eq(&mine.role));
+        let again = again.filter(statements::state.eq_any(["posting", "posted"])).filter(statements::id.ne(replaced));
+        told.extend(again.select(line_facets::line).load::<String>(conn).map_err(broken)?);
+    }
+    Ok(rows.into_iter().filter(|r| !told.contains(&r.id)).map(Stored::from).collect())
 }
 
 struct StoredLine<'a> {
