@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::operation::{Body, Method, Need, Operation};
 use super::problem::{Problem, Refusal};
 use super::server::State;
-use super::{headers, live};
+use super::{headers, hot, live};
 use crate::access::{self, Admitted};
 use crate::actor::{Actor, Scope};
 use crate::db::Who;
@@ -132,13 +132,13 @@ impl Drop for UnderWay {
 }
 
 /// What was read of a request before it goes to a thread that may wait.
-struct Arrived {
-    method: actix_web::http::Method,
-    headers: HeaderMap,
-    raw_path: String,
-    raw_query: String,
-    place: String,
-    body: Result<Incoming>,
+pub(super) struct Arrived {
+    pub(super) method: actix_web::http::Method,
+    pub(super) headers: HeaderMap,
+    pub(super) raw_path: String,
+    pub(super) raw_query: String,
+    pub(super) place: String,
+    pub(super) body: Result<Incoming>,
 }
 
 /// Answers one request.
@@ -165,6 +165,9 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         place: request.peer_addr().map(|a| a.ip().to_string()).unwrap_or_default(),
         body,
     };
+    if let Some(answer) = hot::answer(&state, at, &arrived).await {
+        return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
+    }
     let worker = Arc::clone(&state);
     let worked = web::block(move || {
         let _counted = counted;
@@ -211,6 +214,7 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
         let _ = state.limits.take(&arrived.place, std::time::Instant::now());
     })?;
     limited(admitted.actor.as_str())?;
+    state.known.keep(&credentials.secret, &admitted.actor);
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,
         _ => Arc::new(Who { actor: admitted.actor.clone(), scope: admitted.rights.reach() }),
