@@ -65,8 +65,7 @@ pub fn admit_all(conn: &mut Conn, secrets: &[&Secret], now: Instant) -> Result<V
     }
     let ids: Vec<&str> = secrets.iter().filter_map(|s| key_id(s.reveal())).collect();
     let mut keys = store::keys_with_rights(conn, &ids)?;
-    let digests: Vec<Hash> =
-        secrets.iter().filter(|s| key_id(s.reveal()).is_none()).map(|s| s.digest()).collect();
+    let digests: Vec<Hash> = secrets.iter().filter(|s| key_id(s.reveal()).is_none()).map(|s| s.digest()).collect();
     let mut sessions = store::sessions_by_hash(conn, &digests)?;
     let one = |secret: &&Secret| {
         let admitted = match key_id(secret.reveal()) {

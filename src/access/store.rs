@@ -340,10 +340,7 @@ pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRo
 }
 
 /// As [`key_with_rights`], of many: by their ids.
-pub(super) fn keys_with_rights(
-    conn: &mut Conn,
-    ids: &[&str],
-) -> Result<HashMap<String, (KeyRow, String, Vec<Held>)>> {
+pub(super) fn keys_with_rights(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, (KeyRow, String, Vec<Held>)>> {
     let mut found = HashMap::new();
     if ids.is_empty() {
         return Ok(found);

@@ -254,7 +254,9 @@ impl Call {
 
     /// What a key stands for: the operation with all that it is asked for.
     fn digest(&self) -> Hash {
-        let Incoming::Whole(bytes) = &self.body else { return digest(self.operation, &self.raw_path, &self.query, &[]) };
+        let Incoming::Whole(bytes) = &self.body else {
+            return digest(self.operation, &self.raw_path, &self.query, &[]);
+        };
         digest(self.operation, &self.raw_path, &self.query, bytes)
     }
 

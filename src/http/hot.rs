@@ -13,7 +13,6 @@ use super::call::{Answer, Incoming, again, digest};
 use super::headers;
 use super::operation::{Need, Operation, Read};
 use super::problem::Refusal;
-use super::routes::Arrived;
 use super::server::State;
 use super::store::{self, KeyRow};
 use crate::access::{self, Admitted, Secret};
@@ -21,6 +20,7 @@ use crate::actor::{Actor, Scope};
 use crate::db::seal::{Hash, sha256};
 use crate::db::{Asked, Kind, Tx, Who};
 use crate::error::{Error, Result};
+use actix_web::HttpRequest;
 use foldhash::{HashMap, HashMapExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -77,20 +77,25 @@ impl Waiting {
 static HOT: Kind<Waiting, Answer> = Kind { name: "http.hot", run };
 
 /// Answers a request by this way, where it may take it.
-pub(super) async fn answer(state: &Arc<State>, at: usize, arrived: &Arrived) -> Option<Result<Answer>> {
-    let hot = state.operations.get(at)?.hot.as_ref()?;
-    let Ok(Incoming::Whole(bytes)) = &arrived.body else { return None };
-    let credentials = headers::credentials(&arrived.headers)?;
-    headers::refuse_cross_site(&arrived.method, &arrived.headers, credentials.by_cookie).ok()?;
+pub(super) async fn answer(
+    state: &Arc<State>,
+    at: usize,
+    request: &HttpRequest,
+    body: &Result<Incoming>,
+) -> Option<Result<Answer>> {
+    let operation = state.operations.get(at)?;
+    let hot = operation.hot.as_ref()?;
+    let Ok(Incoming::Whole(bytes)) = body else { return None };
+    if !request.query_string().is_empty() {
+        return None;
+    }
+    let credentials = headers::credentials(request.headers())?;
+    headers::refuse_cross_site(request.method(), request.headers(), credentials.by_cookie).ok()?;
     let secret = credentials.secret;
     let bearer = sha256(secret.reveal().as_bytes());
     let actor = state.known.whose(&bearer)?;
-    let key = headers::idempotency_key(&arrived.headers).ok()??;
-    if !arrived.raw_query.is_empty() {
-        return None;
-    }
-    let operation = state.operations.get(at)?;
-    let digest = digest(operation.id, &arrived.raw_path, &[], bytes);
+    let key = headers::idempotency_key(request.headers()).ok()??;
+    let digest = digest(operation.id, request.uri().path(), &[], bytes);
     let body = (hot.read)(bytes).ok()?;
     if state.limits.take(actor.as_str(), Instant::now()).is_err() {
         return Some(Err(Refusal::TooManyRequests.into()));

@@ -36,6 +36,11 @@ pub(super) fn configure(config: &mut web::ServiceConfig, state: &Arc<State>) {
     for (at, operation) in state.operations.iter().enumerate() {
         paths.entry(operation.path).or_default().push(at);
     }
+    // Paths are gone through one after the other: first those that many ask for at once, then those that are compared as they
+    // stand, and last those with names in them, each of which is a regular expression.
+    let is_hot = |place: &usize| state.operations.get(*place).is_some_and(|operation| operation.hot.is_some());
+    let mut paths: Vec<(&str, Vec<usize>)> = paths.into_iter().collect();
+    paths.sort_by_key(|(path, places)| (!places.iter().any(is_hot), path.contains('{')));
     for (path, places) in paths {
         let mut resource = web::resource(path);
         let mut allowed = vec!["OPTIONS"];
@@ -132,13 +137,13 @@ impl Drop for UnderWay {
 }
 
 /// What was read of a request before it goes to a thread that may wait.
-pub(super) struct Arrived {
-    pub(super) method: actix_web::http::Method,
-    pub(super) headers: HeaderMap,
-    pub(super) raw_path: String,
-    pub(super) raw_query: String,
-    pub(super) place: String,
-    pub(super) body: Result<Incoming>,
+struct Arrived {
+    method: actix_web::http::Method,
+    headers: HeaderMap,
+    raw_path: String,
+    raw_query: String,
+    place: String,
+    body: Result<Incoming>,
 }
 
 /// Answers one request.
@@ -157,6 +162,9 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         return streamed.unwrap_or_else(|error| refusal(&request, &error));
     }
     let (body, pump) = incoming(operation, &state, request.headers(), payload).await;
+    if let Some(answer) = hot::answer(&state, at, &request, &body).await {
+        return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
+    }
     let arrived = Arrived {
         method: request.method().clone(),
         headers: request.headers().clone(),
@@ -165,9 +173,6 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         place: request.peer_addr().map(|a| a.ip().to_string()).unwrap_or_default(),
         body,
     };
-    if let Some(answer) = hot::answer(&state, at, &arrived).await {
-        return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
-    }
     let worker = Arc::clone(&state);
     let worked = web::block(move || {
         let _counted = counted;

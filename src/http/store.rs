@@ -73,8 +73,7 @@ impl Bulk for BulkKey<'_> {
 
 /// Keeps answers under their keys.
 pub(super) fn keep_all(conn: &mut Conn, rows: &[KeyRow]) -> Result<()> {
-    let rows: Vec<BulkKey<'_>> =
-        rows.iter().map(|row| BulkKey { row, made_at: Moment::from(row.made_at) }).collect();
+    let rows: Vec<BulkKey<'_>> = rows.iter().map(|row| BulkKey { row, made_at: Moment::from(row.made_at) }).collect();
     bulk::insert(conn, &rows)
 }
 

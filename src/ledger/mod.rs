@@ -242,8 +242,7 @@ pub fn post_in(tx: &mut Tx<'_>, entries: &[NewEntry]) -> Result<Vec<Result<Poste
 
 /// As [`post_in`], each entry in the name of somebody; what stands side by side in one name is one event of theirs.
 pub fn post_for(tx: &mut Tx<'_>, entries: &[(Arc<Who>, NewEntry)]) -> Result<Vec<Result<Posted>>> {
-    let items: Vec<Item<'_>> =
-        entries.iter().map(|(who, entry)| Item { actor: who.actor.as_str(), entry }).collect();
+    let items: Vec<Item<'_>> = entries.iter().map(|(who, entry)| Item { actor: who.actor.as_str(), entry }).collect();
     let answers = post_items(tx, &items)?;
     let before = Arc::clone(tx.who());
     let mut rest = answers.as_slice();

@@ -72,11 +72,14 @@ impl fmt::Display for Refusal {
             Refusal::OtherCurrency { leaf, currency, given } => {
                 write!(f, "{leaf} holds {currency}, and the amount is in {given}; give it in {currency}")
             }
-            Refusal::NotPositive => {
-                f.write_str("the amount is not greater than zero; to move money back, name the leaves the other way round")
-            }
+            Refusal::NotPositive => f.write_str(
+                "the amount is not greater than zero; to move money back, name the leaves the other way round",
+            ),
             Refusal::BadText { field } => {
-                write!(f, "{field} is 1 to {LONGEST} letters, digits and signs on one line; leave it out where there is nothing to say")
+                write!(
+                    f,
+                    "{field} is 1 to {LONGEST} letters, digits and signs on one line; leave it out where there is nothing to say"
+                )
             }
             Refusal::BetweenOwners { from, to } => write!(
                 f,
@@ -173,7 +176,8 @@ fn is_one_line(text: &str) -> bool {
 }
 
 fn entry_of(id: String, transfer: &NewTransfer, (from, to): (&PlacedLeaf, &PlacedLeaf), today: NaiveDate) -> NewEntry {
-    let metadata = transfer.reference.as_ref().map(|reference| serde_json::json!({ "reference": reference }).to_string());
+    let metadata =
+        transfer.reference.as_ref().map(|reference| serde_json::json!({ "reference": reference }).to_string());
     NewEntry {
         kind: "transfer".to_owned(),
         basis: Basis::Decision,

@@ -42,6 +42,9 @@ pub struct HttpArgs {
     /// Leaves on the other side of the hot one
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     leaves: u32,
+    /// Idempotency keys in random order, such as UUIDs of version 4, instead of by time, such as those of version 7
+    #[arg(long)]
+    random_keys: bool,
     /// Also send the same by the way of a request on which a thread waits, and print the ratio
     #[arg(long)]
     compare: bool,
@@ -67,6 +70,7 @@ struct Order {
     query: String,
     /// What makes the idempotency keys of this run its own.
     run: String,
+    random_keys: bool,
 }
 
 /// What the clients have seen.
@@ -113,6 +117,7 @@ pub(super) fn run(context: &Context, args: &HttpArgs) -> Result<()> {
         to: plan.to.clone(),
         query: query.to_owned(),
         run: Ids::random().next("b", SystemClock.now()),
+        random_keys: args.random_keys,
     };
     let measured = measure(&db, &order(""))?;
     let ordinary = if args.compare { Some(measure(&db, &order("?dry_run=false"))?) } else { None };
@@ -121,7 +126,7 @@ pub(super) fn run(context: &Context, args: &HttpArgs) -> Result<()> {
     let mut result = json!({
         "bench": "http",
         "database": url.engine(),
-        "settings": { "clients": args.clients, "seconds": seconds, "keys": args.keys, "leaves": args.leaves },
+        "settings": { "clients": args.clients, "seconds": seconds, "keys": args.keys, "leaves": args.leaves, "random_keys": args.random_keys },
         "per_second": measured.per_second,
         "p50_ms": measured.p50_ms,
         "p99_ms": measured.p99_ms,

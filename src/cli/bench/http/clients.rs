@@ -22,19 +22,22 @@ pub(super) fn run() -> Result<()> {
     let begin = Instant::now() + Duration::from_secs(1);
     let end = begin + Duration::from_secs(u64::from(order.seconds));
     let all = tokio::task::LocalSet::new();
-    let clients: Vec<_> = (0..order.clients).map(|n| all.spawn_local(client(Rc::clone(&order), n, begin, end))).collect();
+    let clients: Vec<_> =
+        (0..order.clients).map(|n| all.spawn_local(client(Rc::clone(&order), n, begin, end))).collect();
     let mut seen = Seen { made: 0, measured: 0, others: 0, other: None, p50_us: 0, p99_us: 0, cpu_ms: None };
     let mut times = Vec::new();
-    runtime.block_on(all.run_until(async {
-        for client in clients {
-            let client = client.await.map_err(std::io::Error::other)??;
-            seen.made += client.made;
-            seen.others += client.others;
-            seen.other = seen.other.take().or(client.other);
-            times.extend(client.times);
-        }
-        Ok::<(), std::io::Error>(())
-    })).map_err(broken)?;
+    runtime
+        .block_on(all.run_until(async {
+            for client in clients {
+                let client = client.await.map_err(std::io::Error::other)??;
+                seen.made += client.made;
+                seen.others += client.others;
+                seen.other = seen.other.take().or(client.other);
+                times.extend(client.times);
+            }
+            Ok::<(), std::io::Error>(())
+        }))
+        .map_err(broken)?;
     times.sort_unstable();
     let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or(0);
     (seen.measured, seen.p50_us, seen.p99_us, seen.cpu_ms) = (times.len() as u64, at(50), at(99), cpu_ms());
@@ -77,14 +80,15 @@ async fn client(order: Rc<Order>, n: u16, begin: Instant, end: Instant) -> std::
             }
         } else {
             seen.others += 1;
-            seen.other.get_or_insert_with(|| String::from_utf8_lossy(answer.get(..TOLD).unwrap_or(&answer)).into_owned());
+            seen.other
+                .get_or_insert_with(|| String::from_utf8_lossy(answer.get(..TOLD).unwrap_or(&answer)).into_owned());
         }
     }
     Ok(seen)
 }
 
 fn request(order: &Order, head: &str, n: u16, number: u64) -> String {
-    // Neither keys nor leaves come in an order that an index would like.
+    // Leaves do not come in an order that an index would like; nor do keys, if they are to be so.
     let mixed = (u64::from(n) << 40 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let to = usize::try_from(mixed >> 20).unwrap_or(0) % order.to.len().max(1);
     let to = order.to.get(to).map_or("", String::as_str);
@@ -93,7 +97,11 @@ fn request(order: &Order, head: &str, n: u16, number: u64) -> String {
         r#"{{"from":"{}","to":"{to}","amount":{{"amount":"0.{cents:02}","currency":"EUR"}},"reference":"order {number}"}}"#,
         order.from
     );
-    format!("{head}Idempotency-Key: {mixed:016x}-{n}-{number}-{}\r\nContent-Length: {}\r\n\r\n{body}", order.run, body.len())
+    let key = match order.random_keys {
+        true => format!("{mixed:016x}-{}-{n}-{number}", order.run),
+        false => format!("{}-{number:08}-{n}", order.run),
+    };
+    format!("{head}Idempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn send(socket: &mut TcpStream, mut rest: &[u8]) -> std::io::Result<()> {
