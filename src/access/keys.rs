@@ -9,7 +9,7 @@ use super::permission::Permission;
 use super::rights::Rights;
 use super::secret::{Secret, new_key, same};
 use super::sessions::{Admitted, USE_IS_KEPT_TO};
-use super::store::{self, Held, KeyRow};
+use super::store::{self, KeyFound, KeyRow};
 use crate::actor::Actor;
 use crate::db::{Conn, Db, Tx};
 use crate::error::{Error, Result};
@@ -104,11 +104,7 @@ pub(super) fn admit_key(conn: &mut Conn, id: &str, secret: &Secret, now: Instant
 }
 
 /// Whether this key, which its bearer has named, is the one of the secret, and counts.
-pub(super) fn judge_key(
-    (key, owner, held): (KeyRow, String, Vec<Held>),
-    secret: &Secret,
-    now: Instant,
-) -> Result<Admitted> {
+pub(super) fn judge_key((key, owner, held): KeyFound, secret: &Secret, now: Instant) -> Result<Admitted> {
     if !same(&key.hash, &secret.digest()) || state(&key, now) != "live" || owner != "active" {
         return Err(Refusal::NotSignedIn.into());
     }

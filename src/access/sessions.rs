@@ -9,7 +9,7 @@ use super::keys::{admit_key, judge_key};
 use super::permission::Permission;
 use super::rights::Rights;
 use super::secret::{Secret, key_id};
-use super::store::{self, Held, SessionRow};
+use super::store::{self, SessionFound, SessionRow};
 use crate::actor::{Actor, Principal};
 use crate::db::seal::Hash;
 use crate::db::{Conn, Db, Tx, Who};
@@ -77,7 +77,7 @@ pub fn admit_all(conn: &mut Conn, secrets: &[&Secret], now: Instant) -> Result<V
     Ok(secrets.iter().map(one).collect())
 }
 
-fn judge_session((session, state, held): (SessionRow, String, Vec<Held>), now: Instant) -> Result<Admitted> {
+fn judge_session((session, state, held): SessionFound, now: Instant) -> Result<Admitted> {
     if state != "active" || !is_open(&session, now) {
         return Err(Refusal::NotSignedIn.into());
     }

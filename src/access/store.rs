@@ -228,12 +228,18 @@ pub(super) fn forget_failures(conn: &mut Conn, before: Instant, known_before: In
 
 // Sessions.
 
+/// A session, the state of its person, and what they have.
+pub(super) type SessionFound = (SessionRow, String, Vec<Held>);
+
+/// A key, the state of its owner, and what it has.
+pub(super) type KeyFound = (KeyRow, String, Vec<Held>);
+
 pub(super) fn insert_session(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     insert_into(sessions::table).values(row).execute(conn).map(drop).map_err(broken)
 }
 
 /// The session with this digest, the state of its person, and what they have: one statement, for it is asked on every request.
-pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(SessionRow, String, Vec<Held>)>> {
+pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<SessionFound>> {
     let found = sessions::table
         .inner_join(people::table.on(people::id.eq(sessions::person)))
         .left_join(grants::table.on(grants::person.eq(people::id.nullable()).and(grants::revoked_at.is_null())))
@@ -251,10 +257,7 @@ pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(Se
 }
 
 /// As [`session_by_hash`], of many: by their digests.
-pub(super) fn sessions_by_hash(
-    conn: &mut Conn,
-    hashes: &[Hash],
-) -> Result<HashMap<Vec<u8>, (SessionRow, String, Vec<Held>)>> {
+pub(super) fn sessions_by_hash(conn: &mut Conn, hashes: &[Hash]) -> Result<HashMap<Vec<u8>, SessionFound>> {
     let mut found = HashMap::new();
     if hashes.is_empty() {
         return Ok(found);
@@ -322,7 +325,7 @@ pub(super) fn insert_key(conn: &mut Conn, row: &KeyRow) -> Result<()> {
 }
 
 /// The key, the state of its owner, and what it has: one statement, for it is asked on every request.
-pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRow, String, Vec<Held>)>> {
+pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<KeyFound>> {
     let found = api_keys::table
         .inner_join(people::table.on(people::id.eq(api_keys::owner)))
         .left_join(grants::table.on(grants::api_key.eq(api_keys::id.nullable()).and(grants::revoked_at.is_null())))
@@ -340,7 +343,7 @@ pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRo
 }
 
 /// As [`key_with_rights`], of many: by their ids.
-pub(super) fn keys_with_rights(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, (KeyRow, String, Vec<Held>)>> {
+pub(super) fn keys_with_rights(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, KeyFound>> {
     let mut found = HashMap::new();
     if ids.is_empty() {
         return Ok(found);

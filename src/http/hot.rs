@@ -44,9 +44,7 @@ impl Known {
         if all.len() >= REMEMBERED {
             all.clear();
         }
-        if !all.contains_key(&digest) {
-            all.insert(digest, actor.clone());
-        }
+        all.entry(digest).or_insert_with(|| actor.clone());
     }
 
     fn whose(&self, digest: &Hash) -> Option<Actor> {
