@@ -84,7 +84,8 @@ pub fn placed<'c>(
     conn: &mut Conn,
     codes: impl Iterator<Item = &'c str>,
 ) -> Result<HashMap<String, Guarded<Arc<PlacedLeaf>>>> {
-    let codes: BTreeSet<&str> = codes.collect();
+    // No code has a NUL, and PostgreSQL takes no text with one.
+    let codes: BTreeSet<&str> = codes.filter(|code| !code.contains('\0')).collect();
     let codes: Vec<&str> = codes.into_iter().collect();
     let found = store::placed(conn, &codes)?;
     Ok(found.into_iter().map(|leaf| (leaf.code.clone(), Guarded::new(Arc::new(leaf)))).collect())

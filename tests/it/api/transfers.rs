@@ -155,6 +155,7 @@ fn a_foreign_leaf_is_answered_like_one_that_is_not_there() {
             got.said().1.replace(from, "IT")
         };
         assert_eq!(batch(POOL, "f3"), batch("m00/none", "a3"));
+        assert_eq!(ask("m00/\0", "n").0, 404, "no code has a NUL, and PostgreSQL takes no text with one");
         assert!(batch(POOL, "f4").contains("not_found"));
         assert_clean(&served.db);
     });
