@@ -18,6 +18,7 @@ use crate::ledger::{self, check::Violation};
 use crate::positions;
 use crate::rates::{self, RatesTable};
 use crate::statements;
+use crate::transfers;
 use crate::webhooks;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(expectations::api::operations());
     all.extend(allocation::api::operations());
     all.extend(four_eyes::api::operations());
+    all.extend(transfers::api::operations());
     all.extend(webhooks::api::operations());
     all
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Where a thing stands in the treasury, by codes. What it has no place in is `None`, and a bound on that does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -226,6 +227,12 @@ impl fmt::Display for Scope {
 pub trait Placed {
     /// Where it stands.
     fn target(&self) -> Target<'_>;
+}
+
+impl<T: Placed> Placed for Arc<T> {
+    fn target(&self) -> Target<'_> {
+        self.as_ref().target()
+    }
 }
 
 /// What a store has read and nobody has looked at yet: it opens for a scope that covers it, and for nothing else.

@@ -9,7 +9,7 @@ use super::permission::Permission;
 use super::rights::Rights;
 use super::secret::{Secret, new_key, same};
 use super::sessions::{Admitted, USE_IS_KEPT_TO};
-use super::store::{self, KeyRow};
+use super::store::{self, KeyFound, KeyRow};
 use crate::actor::Actor;
 use crate::db::{Conn, Db, Tx};
 use crate::error::{Error, Result};
@@ -99,13 +99,18 @@ pub fn keys(conn: &mut Conn, now: Instant) -> Result<Vec<KeyView>> {
 
 /// Lets the bearer of a key in.
 pub(super) fn admit_key(conn: &mut Conn, id: &str, secret: &Secret, now: Instant) -> Result<Admitted> {
-    let Some((key, owner, held)) = store::key_with_rights(conn, id)? else { return Err(Refusal::NotSignedIn.into()) };
+    let found = store::key_with_rights(conn, id)?;
+    found.map_or_else(|| Err(Refusal::NotSignedIn.into()), |found| judge_key(found, secret, now))
+}
+
+/// Whether this key, which its bearer has named, is the one of the secret, and counts.
+pub(super) fn judge_key((key, owner, held): KeyFound, secret: &Secret, now: Instant) -> Result<Admitted> {
     if !same(&key.hash, &secret.digest()) || state(&key, now) != "live" || owner != "active" {
         return Err(Refusal::NotSignedIn.into());
     }
     let rights = rights_of(&held).without_people_only();
     let is_stale = key.last_used_at.is_none_or(|used| now - from_stored(used) >= USE_IS_KEPT_TO);
-    Ok(Admitted { actor: Actor::key(id), through: key.id, rights, is_stale })
+    Ok(Admitted { actor: Actor::key(&key.id), through: key.id, rights, is_stale })
 }
 
 /// What a key may do now; nothing when it counts no longer.

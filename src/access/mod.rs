@@ -60,7 +60,7 @@ pub use people::{
 pub use permission::{Duty, Permission, Permissions};
 pub use rights::Rights;
 pub use secret::Secret;
-pub use sessions::{Admitted, SessionView, admit, end_session, end_sessions, sessions, touch};
+pub use sessions::{Admitted, SessionView, admit, admit_all, end_session, end_sessions, sessions, touch, touch_in};
 pub use sign_in::{Opened, SignIn, sign_in};
 pub use standing::{Standing, covers_all, person_of, rights_now, scope_of, standing, standings};
 pub use store::GrantRow;

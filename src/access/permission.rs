@@ -127,6 +127,7 @@ permissions! {
     SettlementsRead "settlements.read" "See settlement files" None, false;
     SettlementsImport "settlements.import" "Take settlement files in" None, false;
     SettlementsApply "settlements.apply" "Carry a settlement out on a line, or cancel it" None, true;
+    TransfersPost "transfers.post" "Move money between leaves of one master at once; between owners only by a key" Some(Duty::Request), false;
     RequestsRead "requests.read" "See fund requests" None, false;
     RequestsMake "requests.make" "Ask for drawdowns, transfers and payouts; hold money for them" Some(Duty::Request), false;
     RequestsApprove "requests.approve" "Decide on fund requests" Some(Duty::Approve), true;

@@ -97,6 +97,7 @@ const BUILT_IN: &[BuiltIn] = &[
             Permission::ExpectationsMeet,
             Permission::SettlementsImport,
             Permission::SettlementsApply,
+            Permission::TransfersPost,
             Permission::RequestsMake,
             Permission::SweepsRun,
             Permission::LeavesFreeze,
@@ -147,6 +148,12 @@ const BUILT_IN: &[BuiltIn] = &[
         "A machine that brings bank files and rates",
         &[Permission::StatementsRead],
         &[Permission::StatementsImport, Permission::RatesImport],
+    ),
+    (
+        "ledger-client",
+        "A machine that moves money between leaves of one master",
+        &[Permission::PositionsRead, Permission::AccountsRead, Permission::ChartRead],
+        &[Permission::TransfersPost, Permission::EventsRead, Permission::EventsSubscribe],
     ),
     (
         "operator",

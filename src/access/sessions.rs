@@ -5,12 +5,13 @@
 
 use super::Refusal;
 use super::grants::{authority, refuse_above, rights_of};
-use super::keys::admit_key;
+use super::keys::{admit_key, judge_key};
 use super::permission::Permission;
 use super::rights::Rights;
 use super::secret::{Secret, key_id};
-use super::store::{self, SessionRow};
+use super::store::{self, SessionFound, SessionRow};
 use crate::actor::{Actor, Principal};
+use crate::db::seal::Hash;
 use crate::db::{Conn, Db, Tx, Who};
 use crate::error::{Error, Result};
 use crate::time::{Instant, from_stored};
@@ -51,10 +52,35 @@ pub fn admit(conn: &mut Conn, secret: &Secret, now: Instant) -> Result<Admitted>
         return admit_key(conn, id, secret, now);
     }
     let found = store::session_by_hash(conn, &secret.digest())?;
-    let Some((session, _, held)) = found.filter(|(session, state, _)| state == "active" && is_open(session, now))
-    else {
-        return Err(Refusal::NotSignedIn.into());
+    found.map_or_else(|| Err(Refusal::NotSignedIn.into()), |found| judge_session(found, now))
+}
+
+/// As [`admit`], of many at once, each answered by itself and in their order: two statements, however many there are.
+pub fn admit_all(conn: &mut Conn, secrets: &[&Secret], now: Instant) -> Result<Vec<Result<Admitted>>> {
+    if let [one] = secrets {
+        return Ok(vec![match admit(conn, one, now) {
+            Err(fault) if !fault.is_answer() => return Err(fault),
+            answer => answer,
+        }]);
+    }
+    let ids: Vec<&str> = secrets.iter().filter_map(|s| key_id(s.reveal())).collect();
+    let mut keys = store::keys_with_rights(conn, &ids)?;
+    let digests: Vec<Hash> = secrets.iter().filter(|s| key_id(s.reveal()).is_none()).map(|s| s.digest()).collect();
+    let mut sessions = store::sessions_by_hash(conn, &digests)?;
+    let one = |secret: &&Secret| {
+        let admitted = match key_id(secret.reveal()) {
+            Some(id) => keys.remove(id).map(|found| judge_key(found, secret, now)),
+            None => sessions.remove(secret.digest().as_slice()).map(|found| judge_session(found, now)),
+        };
+        admitted.unwrap_or_else(|| Err(Refusal::NotSignedIn.into()))
     };
+    Ok(secrets.iter().map(one).collect())
+}
+
+fn judge_session((session, state, held): SessionFound, now: Instant) -> Result<Admitted> {
+    if state != "active" || !is_open(&session, now) {
+        return Err(Refusal::NotSignedIn.into());
+    }
     let rights = rights_of(&held);
     Ok(Admitted {
         actor: Actor::person(&session.person),
@@ -86,6 +112,16 @@ pub fn touch(db: &Db, admitted: &Admitted) -> Result<()> {
         let now = tx.now();
         if is_key { store::touch_key(tx.conn(), &through, now) } else { store::touch_session(tx.conn(), &through, now) }
     })
+}
+
+/// As [`touch`], inside a commit that is made in any case.
+pub fn touch_in(tx: &mut Tx<'_>, admitted: &Admitted) -> Result<()> {
+    let now = tx.now();
+    match admitted.actor.principal() {
+        _ if !admitted.is_stale => Ok(()),
+        Principal::Key(_) => store::touch_key(tx.conn(), &admitted.through, now),
+        _ => store::touch_session(tx.conn(), &admitted.through, now),
+    }
 }
 
 /// A session that counts.

@@ -4,6 +4,7 @@ use crate::db::schema::{
     api_keys, entities, events, grants, invitations, masters, people, products, recovery_codes, roles, sessions,
     sign_in_failures, sub_accounts,
 };
+use crate::db::seal::Hash;
 use crate::db::{Conn, broken};
 use crate::error::Result;
 use crate::time::{Instant, from_stored, stored};
@@ -13,6 +14,7 @@ use diesel::prelude::{
     QueryDsl, Queryable, Selectable, SelectableHelper,
 };
 use diesel::{RunQueryDsl, delete, insert_into, update};
+use std::collections::HashMap;
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = people, treat_none_as_default_value = false)]
@@ -226,12 +228,18 @@ pub(super) fn forget_failures(conn: &mut Conn, before: Instant, known_before: In
 
 // Sessions.
 
+/// A session, the state of its person, and what they have.
+pub(super) type SessionFound = (SessionRow, String, Vec<Held>);
+
+/// A key, the state of its owner, and what it has.
+pub(super) type KeyFound = (KeyRow, String, Vec<Held>);
+
 pub(super) fn insert_session(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     insert_into(sessions::table).values(row).execute(conn).map(drop).map_err(broken)
 }
 
 /// The session with this digest, the state of its person, and what they have: one statement, for it is asked on every request.
-pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(SessionRow, String, Vec<Held>)>> {
+pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<SessionFound>> {
     let found = sessions::table
         .inner_join(people::table.on(people::id.eq(sessions::person)))
         .left_join(grants::table.on(grants::person.eq(people::id.nullable()).and(grants::revoked_at.is_null())))
@@ -246,6 +254,31 @@ pub(super) fn session_by_hash(conn: &mut Conn, hash: &[u8]) -> Result<Option<(Se
     let mut rows = rows.into_iter();
     let Some((session, state, first)) = rows.next() else { return Ok(None) };
     Ok(Some((session, state, std::iter::once(first).chain(rows.map(|(_, _, held)| held)).filter_map(held).collect())))
+}
+
+/// As [`session_by_hash`], of many: by their digests.
+pub(super) fn sessions_by_hash(conn: &mut Conn, hashes: &[Hash]) -> Result<HashMap<Vec<u8>, SessionFound>> {
+    let mut found = HashMap::new();
+    if hashes.is_empty() {
+        return Ok(found);
+    }
+    let hashes: Vec<&[u8]> = hashes.iter().map(Hash::as_slice).collect();
+    let all = sessions::table
+        .inner_join(people::table.on(people::id.eq(sessions::person)))
+        .left_join(grants::table.on(grants::person.eq(people::id.nullable()).and(grants::revoked_at.is_null())))
+        .left_join(roles::table.on(roles::code.nullable().eq(grants::role.nullable())))
+        .filter(sessions::hash.eq_any(hashes))
+        .select((
+            SessionRow::as_select(),
+            people::state,
+            (grants::role.nullable(), grants::scope.nullable(), roles::permissions.nullable()),
+        ));
+    let rows: Vec<(SessionRow, String, MaybeHeld)> = all.load(conn).map_err(broken)?;
+    for (session, state, maybe) in rows {
+        let (.., all) = found.entry(session.hash.clone()).or_insert((session, state, Vec::new()));
+        all.extend(held(maybe));
+    }
+    Ok(found)
 }
 
 /// Role, scope and a custom role's permissions, of a grant that may not be there.
@@ -292,7 +325,7 @@ pub(super) fn insert_key(conn: &mut Conn, row: &KeyRow) -> Result<()> {
 }
 
 /// The key, the state of its owner, and what it has: one statement, for it is asked on every request.
-pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRow, String, Vec<Held>)>> {
+pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<KeyFound>> {
     let found = api_keys::table
         .inner_join(people::table.on(people::id.eq(api_keys::owner)))
         .left_join(grants::table.on(grants::api_key.eq(api_keys::id.nullable()).and(grants::revoked_at.is_null())))
@@ -307,6 +340,30 @@ pub(super) fn key_with_rights(conn: &mut Conn, id: &str) -> Result<Option<(KeyRo
     let mut rows = rows.into_iter();
     let Some((key, state, first)) = rows.next() else { return Ok(None) };
     Ok(Some((key, state, std::iter::once(first).chain(rows.map(|(_, _, held)| held)).filter_map(held).collect())))
+}
+
+/// As [`key_with_rights`], of many: by their ids.
+pub(super) fn keys_with_rights(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, KeyFound>> {
+    let mut found = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let all = api_keys::table
+        .inner_join(people::table.on(people::id.eq(api_keys::owner)))
+        .left_join(grants::table.on(grants::api_key.eq(api_keys::id.nullable()).and(grants::revoked_at.is_null())))
+        .left_join(roles::table.on(roles::code.nullable().eq(grants::role.nullable())))
+        .filter(api_keys::id.eq_any(ids))
+        .select((
+            KeyRow::as_select(),
+            people::state,
+            (grants::role.nullable(), grants::scope.nullable(), roles::permissions.nullable()),
+        ));
+    let rows: Vec<(KeyRow, String, MaybeHeld)> = all.load(conn).map_err(broken)?;
+    for (key, state, maybe) in rows {
+        let (.., all) = found.entry(key.id.clone()).or_insert((key, state, Vec::new()));
+        all.extend(held(maybe));
+    }
+    Ok(found)
 }
 
 /// The key.

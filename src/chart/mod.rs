@@ -38,11 +38,11 @@ pub use bulk::{Planned, export, import, plan_import};
 pub use check::check;
 pub use file::ChartFile;
 pub use lifecycle::{LimitChange, Move, State, change_limits, change_state};
-pub use seen::{Place, account_seen, accounts_seen, place_of, refuse_unseen};
+pub use seen::{Place, account_seen, accounts_seen, place_of, placed, placed_seen, refuse_unseen};
 pub use sheet::{LineProblem, Sheet, read as read_sheet};
 pub use store::{
-    BankRow, EntityRow, Leaf, MarketRow, MasterRow, ProductRow, SubAccountRow, banks, entities, leaves, markets,
-    master, masters, products, sub_account, sub_accounts,
+    BankRow, EntityRow, Leaf, MarketRow, MasterRow, PlacedLeaf, ProductRow, SubAccountRow, banks, entities, leaves,
+    markets, master, masters, products, sub_account, sub_accounts,
 };
 
 pub use view::{SeenChart, chart_seen, master_seen, masters_seen};

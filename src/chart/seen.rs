@@ -3,11 +3,14 @@
 //! The journal knows books and accounts and nothing of products and entities; where an account stands in the treasury, the chart
 //! knows.
 
-use super::store;
+use super::store::{self, PlacedLeaf};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::ledger::{self, AccountRow};
 use crate::scope::{self, Guarded, Placed, Scope, Target};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Where an account stands; an account outside of all masters stands nowhere, and only the whole treasury covers it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +66,39 @@ pub fn account_seen(conn: &mut Conn, scope: &Scope, code: &str) -> Result<Accoun
     };
     let absent = || format!("there is no account {code}; `tributary accounts` lists them");
     scope::found(row, scope, absent).map(|placed| placed.account)
+}
+
+impl Placed for PlacedLeaf {
+    fn target(&self) -> Target<'_> {
+        Target {
+            product: self.place.product.as_deref(),
+            entity: self.place.entity.as_deref(),
+            master: self.place.master.as_deref(),
+            path: Some(&self.code),
+        }
+    }
+}
+
+/// Those of these accounts that are there and lie in a master, by code, for several who ask at once.
+pub fn placed<'c>(
+    conn: &mut Conn,
+    codes: impl Iterator<Item = &'c str>,
+) -> Result<HashMap<String, Guarded<Arc<PlacedLeaf>>>> {
+    // No code has a NUL, and PostgreSQL takes no text with one.
+    let codes: BTreeSet<&str> = codes.filter(|code| !code.contains('\0')).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    let found = store::placed(conn, &codes)?;
+    Ok(found.into_iter().map(|leaf| (leaf.code.clone(), Guarded::new(Arc::new(leaf)))).collect())
+}
+
+/// The one of this code, if the scope covers it.
+pub fn placed_seen(
+    found: &HashMap<String, Guarded<Arc<PlacedLeaf>>>,
+    scope: &Scope,
+    code: &str,
+) -> Result<Arc<PlacedLeaf>> {
+    let absent = || format!("there is no account {code}; `tributary accounts` lists them");
+    scope::found(found.get(code).cloned(), scope, absent)
 }
 
 /// Refuses to go on where one of these accounts is not there, or not the scope's to know of.

@@ -10,7 +10,7 @@ use crate::db::bulk::{self, Bulk, Cells};
 use crate::db::schema::{accounts, banks, books, entities, markets, masters, products, sub_accounts};
 use crate::db::{Conn, broken};
 use crate::error::{Error, Result};
-use crate::ledger::{self, Terms};
+use crate::ledger::{self, AccountKind, Terms};
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::{
     ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
@@ -285,6 +285,69 @@ pub(super) fn places(conn: &mut Conn, account: Option<i64>) -> Result<HashMap<i6
     };
     Ok(rows.into_iter().map(place).collect())
 }
+
+/// Number, book, code, currency, its decimals, kind; master, the entity that holds it, the owner, the product.
+type PlacedColumns = (i64, i64, String, String, i64, String, String, String, Option<String>, Option<String>);
+
+/// An account of a master, without its balance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedLeaf {
+    /// Its number.
+    pub id: i64,
+    /// Its book.
+    pub book: i64,
+    /// Its path.
+    pub code: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimals of the currency.
+    pub exponent: u8,
+    /// What it is.
+    pub kind: AccountKind,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Those of these accounts that are there and lie in a master.
+pub(super) fn placed(conn: &mut Conn, codes: &[&str]) -> Result<Vec<PlacedLeaf>> {
+    let holders: Vec<(String, String)> =
+        entities::table.select((entities::id, entities::code)).load(conn).map_err(broken)?;
+    let all = accounts::table
+        .inner_join(masters::table.on(masters::book.eq(accounts::book)))
+        // A leaf and its account have one code, and both are found by it.
+        .left_join(sub_accounts::table.on(sub_accounts::code.eq(accounts::code)))
+        .left_join(products::table.on(sub_accounts::product.eq(products::id.nullable())));
+    let mut found = Vec::with_capacity(codes.len());
+    for some in codes.chunks(KEYS) {
+        let some = all.filter(accounts::code.eq_any(some)).select((
+            accounts::id,
+            accounts::book,
+            accounts::code,
+            accounts::currency,
+            accounts::exponent,
+            accounts::kind,
+            masters::code,
+            masters::entity,
+            sub_accounts::owner.nullable(),
+            products::code.nullable(),
+        ));
+        let rows: Vec<PlacedColumns> = some.load(conn).map_err(broken)?;
+        found.extend(rows.into_iter().map(
+            |(id, book, code, currency, exponent, kind, master, holder, owner, product)| {
+                let owner = owner.unwrap_or(holder);
+                let entity = holders.iter().find(|(id, _)| *id == owner).map(|(_, code)| code.clone());
+                let place = Place { product, entity, master: Some(master) };
+                let kind = AccountKind::parse(&kind).unwrap_or(AccountKind::Memo);
+                let exponent = u8::try_from(exponent).unwrap_or(0);
+                PlacedLeaf { id, book, code, currency, exponent, kind, place }
+            },
+        ));
+    }
+    Ok(found)
+}
+
+/// Keys per `IN` list: far below both databases' limits of bound values.
+const KEYS: usize = 5_000;
 
 /// BICs by the id of their bank.
 pub(super) fn bics(conn: &mut Conn) -> Result<HashMap<String, String>> {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 mod events;
+mod http;
 mod ingest;
 
 /// What is to be measured.
@@ -23,6 +24,8 @@ pub enum Bench {
     Ingest(ingest::IngestArgs),
     /// The feed: from an event's commit to a reader of the stream
     Events(events::EventsArgs),
+    /// Single transfers over HTTP by many clients at once, each durable when it is answered
+    Http(http::HttpArgs),
     /// Admitting a session or key: what each request pays
     Access(super::bench_access::AccessArgs),
 }
@@ -59,6 +62,7 @@ pub fn run(context: &Context, bench: &Bench) -> Result<()> {
         Bench::Post(args) => post(context, args),
         Bench::Ingest(args) => ingest::run(context, args),
         Bench::Events(args) => events::run(context, args),
+        Bench::Http(args) => http::run(context, args),
         Bench::Access(args) => {
             let url = context.url()?;
             let db = context.open_to_write(&url)?;

@@ -94,6 +94,9 @@ const COPY_ROWS: usize = 200;
 /// Rows per prepared statement on SQLite: more save calls, until binding dominates.
 const LITE_ROWS: usize = 24;
 
+/// And of the rest.
+const LITE_FEW: usize = 5;
+
 /// Inserts rows. A key that is already there is an error of the whole call.
 pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<()> {
     if rows.is_empty() {
@@ -123,6 +126,11 @@ fn insert_lite<R: Bulk>(c: &mut SqliteConnection, rows: &[R]) -> QueryResult<()>
     let (chunks, rest) = rows.as_chunks::<LITE_ROWS>();
     for chunk in chunks {
         Rows::<R, LITE_ROWS>(chunk).execute(c)?;
+    }
+    // What a commit of some tens of commands leaves over is not worth a statement for each row.
+    let (chunks, rest) = rest.as_chunks::<LITE_FEW>();
+    for chunk in chunks {
+        Rows::<R, LITE_FEW>(chunk).execute(c)?;
     }
     for row in rest {
         Rows::<R, 1>(std::slice::from_ref(row)).execute(c)?;

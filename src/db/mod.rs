@@ -30,7 +30,7 @@ pub use commits::{Commits, Listening};
 pub use conn::{Conn, Url, broken};
 pub(crate) use tx::event_leaf;
 pub use tx::{Head, SealView, Tx, Who, head, seals_page};
-pub use writer::{Answers, Asked, Fault, FaultPoint, Faults, Kind, Lane};
+pub use writer::{Answers, Asked, Fault, FaultPoint, Faults, Kind, Lane, Tell};
 
 const LITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const PG_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -205,6 +205,18 @@ impl Db {
         items: Vec<T>,
     ) -> Result<Answers<A>> {
         self.queue()?.batch(lane, kind, who, items)
+    }
+
+    /// As [`Db::write_batch`] in the interactive lane, for a caller who does not wait on a thread: `tell` is called with the
+    /// answers from the writer's own thread, so it must be quick; it is dropped uncalled when the writer is gone.
+    pub fn submit<T: Send + Sync + 'static, A: Send + 'static>(
+        &self,
+        kind: &'static Kind<T, A>,
+        who: &Arc<Who>,
+        items: Vec<T>,
+        tell: Tell<A>,
+    ) -> Result<()> {
+        self.queue()?.submit(Lane::Interactive, kind, who, items, tell)
     }
 
     /// Whether commands are taken: opened for writing, and the writer's thread is there.

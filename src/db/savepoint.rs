@@ -2,7 +2,7 @@
 
 use super::conn::broken;
 use super::tx::Tx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Tx<'_> {
     /// Runs a part of a command. When it says no, what it wrote is undone, and the "no" is the inner result; the outer one is a
@@ -27,10 +27,15 @@ impl Tx<'_> {
     pub fn attempt<A>(&mut self, name: &str, command: impl FnOnce(&mut Tx<'_>) -> Result<A>) -> Result<Result<A>> {
         let done = self.part(command)?;
         if let Err(no) = &done {
-            let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
-            self.event("command.refused", name, None, Some(after.to_string()));
+            self.refused(name, no);
         }
         Ok(done)
+    }
+
+    /// Records that a command was refused (I10), where what it wrote need not be undone.
+    pub fn refused(&mut self, name: &str, no: &Error) {
+        let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
+        self.event("command.refused", name, None, Some(after.to_string()));
     }
 
     /// Runs a part of a command and undoes it, to know what it would answer: a dry run. Gives that, and whether it would record

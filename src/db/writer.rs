@@ -109,11 +109,14 @@ trait Work: Send {
     fn kind(&self) -> Option<&'static str>;
 }
 
+/// Takes the answers to a caller who does not wait on a thread of its own. Dropped uncalled when the writer is gone.
+pub type Tell<A> = Box<dyn FnOnce(Result<Answers<A>>) + Send>;
+
 struct Batch<T: 'static, A: 'static> {
     kind: &'static Kind<T, A>,
     asked: Vec<Asked<T>>,
     /// How many of the items are whose.
-    callers: Vec<(usize, SyncSender<Result<Answers<A>>>)>,
+    callers: Vec<(usize, Tell<A>)>,
     answers: Vec<Result<A>>,
 }
 
@@ -164,13 +167,11 @@ impl<T: Send + Sync + 'static, A: Send + 'static> Work for Batch<T, A> {
 
     fn answer(self: Box<Self>, fault: Option<Error>) {
         let mut answers = self.answers.into_iter();
-        for (count, caller) in self.callers {
-            let answer = match &fault {
+        for (count, tell) in self.callers {
+            tell(match &fault {
                 None => Ok(answers.by_ref().take(count).collect()),
                 Some(fault) => Err(fault.clone()),
-            };
-            // A caller that has gone away needs no answer.
-            let _ = caller.send(answer);
+            });
         }
     }
 }
@@ -301,10 +302,24 @@ impl Queue {
             return Ok(Vec::new());
         }
         let (caller, answer) = sync_channel(1);
-        let callers = vec![(items.len(), caller)];
-        let asked = items.into_iter().map(|item| Asked { who: Arc::clone(who), item }).collect();
-        self.put(lane, Box::new(Batch { kind, asked, callers, answers: Vec::new() }))?;
+        // A caller that has gone away needs no answer.
+        let tell = Box::new(move |answers| drop(caller.send(answers)));
+        self.submit(lane, kind, who, items, tell)?;
         answer.recv().unwrap_or_else(|_| Err(Error::Broken("the writer stopped".to_owned())))
+    }
+
+    /// As [`Queue::batch`], for a caller who does not wait: `tell` is called from the writer's thread, and must be quick.
+    pub(super) fn submit<T: Send + Sync + 'static, A: Send + 'static>(
+        &self,
+        lane: Lane,
+        kind: &'static Kind<T, A>,
+        who: &Arc<Who>,
+        items: Vec<T>,
+        tell: Tell<A>,
+    ) -> Result<()> {
+        let callers = vec![(items.len(), tell)];
+        let asked = items.into_iter().map(|item| Asked { who: Arc::clone(who), item }).collect();
+        self.put(lane, Box::new(Batch { kind, asked, callers, answers: Vec::new() }))
     }
 
     /// The writer's thread is gone: whoever waits is told so instead of waiting for ever.

@@ -238,9 +238,7 @@ impl Call {
         let Incoming::Whole(bytes) = &self.body else {
             return Err(Error::Broken("a stream has no document".to_owned()));
         };
-        // No body says as much as an empty object.
-        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-        serde_json::from_slice(bytes).map_err(|e| Refusal::BadBody { why: e.to_string() }.into())
+        read_body(bytes)
     }
 
     /// The body as it comes; a second time there is none.
@@ -256,15 +254,10 @@ impl Call {
 
     /// What a key stands for: the operation with all that it is asked for.
     fn digest(&self) -> Hash {
-        let mut text = format!("{}\0{}\0", self.operation, self.raw_path).into_bytes();
-        for (name, value) in &self.query {
-            text.extend_from_slice(format!("{name}={value}\0").as_bytes());
-        }
-        text.push(0);
-        if let Incoming::Whole(bytes) = &self.body {
-            text.extend_from_slice(bytes);
-        }
-        sha256(&text)
+        let Incoming::Whole(bytes) = &self.body else {
+            return digest(self.operation, &self.raw_path, &self.query, &[]);
+        };
+        digest(self.operation, &self.raw_path, &self.query, bytes)
     }
 
     /// Runs a command in one commit, once per key: in the same commit its answer is kept, also when it is a refusal, and given
@@ -273,7 +266,7 @@ impl Call {
         &self,
         status: u16,
         made: Option<Made>,
-        f: fn(&mut Tx<'_>, &Asked<Q, B>) -> Result<A>,
+        f: impl Fn(&mut Tx<'_>, &Asked<Q, B>) -> Result<A> + Copy + Send + 'static,
     ) -> Result<Answer>
     where
         Q: DeserializeOwned + Send + Sync + 'static,
@@ -302,16 +295,7 @@ impl Call {
                 Ok(answer) => Answer::json(status, &answer)?,
                 Err(no) => Answer::problem(&no)?,
             };
-            let text = String::from_utf8(answer.body.clone()).map_err(|e| Error::Broken(e.to_string()))?;
-            let row = KeyRow {
-                principal: principal.clone(),
-                key: key.clone(),
-                operation: operation.to_owned(),
-                digest: digest.to_vec(),
-                status: i64::from(answer.status),
-                answer: text,
-                made_at: stored(tx.now()),
-            };
+            let row = KeyRow::of((&principal, &key), operation, &digest, &answer, tx.now())?;
             store::keep(tx.conn(), &row)?;
             Ok((answer, true))
         })?;
@@ -322,8 +306,50 @@ impl Call {
     }
 }
 
+/// The document in a body.
+pub(super) fn read_body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B> {
+    // No body says as much as an empty object.
+    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes).map_err(|e| Refusal::BadBody { why: e.to_string() }.into())
+}
+
+/// What stands for an operation with all that it is asked for.
+pub(super) fn digest(operation: &str, path: &str, query: &[(String, String)], body: &[u8]) -> Hash {
+    let mut text = Vec::with_capacity(operation.len() + path.len() + body.len() + 3);
+    for part in [operation, "\0", path, "\0"] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in query {
+        text.extend_from_slice(format!("{name}={value}\0").as_bytes());
+    }
+    text.push(0);
+    text.extend_from_slice(body);
+    sha256(&text)
+}
+
+impl KeyRow {
+    /// Of an answer that was given under a principal's key.
+    pub(super) fn of(
+        (principal, key): (&str, &str),
+        operation: &str,
+        digest: &Hash,
+        answer: &Answer,
+        now: Instant,
+    ) -> Result<KeyRow> {
+        Ok(KeyRow {
+            principal: principal.to_owned(),
+            key: key.to_owned(),
+            operation: operation.to_owned(),
+            digest: digest.to_vec(),
+            status: i64::from(answer.status),
+            answer: String::from_utf8(answer.body.clone()).map_err(|e| Error::Broken(e.to_string()))?,
+            made_at: stored(now),
+        })
+    }
+}
+
 /// The answer that was given under this key.
-fn again(kept: &KeyRow, digest: &Hash) -> Result<Answer> {
+pub(super) fn again(kept: &KeyRow, digest: &Hash) -> Result<Answer> {
     if kept.digest != digest.as_slice() {
         return Err(Error::Conflict(format!(
             "this Idempotency-Key was used for another request ({}, at {}); give a new request a key of its own",

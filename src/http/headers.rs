@@ -4,6 +4,7 @@ use super::problem::Refusal;
 use crate::access::{SESSION_COOKIE, Secret, secret};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::LazyLock;
 
 /// The secret that came with a request, and how.
 pub(super) struct Credentials {
@@ -69,8 +70,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> String {
         return id.to_owned();
     }
     let bytes = secret::random::<12>().unwrap_or_default();
-    let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    format!("req_{}", hex.concat())
+    format!("req_{}", crate::db::seal::hex(&bytes))
 }
 
 /// On every answer.
@@ -91,10 +91,13 @@ const PROTECTING: [(&str, &str); 9] = [
 
 /// Puts what belongs on every answer there, unless the answer says otherwise.
 pub(super) fn protect(headers: &mut HeaderMap, request_id: &str) {
-    for (name, value) in PROTECTING {
-        let name = HeaderName::from_static(name);
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+    static MADE: LazyLock<Vec<(HeaderName, HeaderValue)>> = LazyLock::new(|| {
+        let made = PROTECTING.iter();
+        made.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    });
+    for (name, value) in MADE.iter() {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
         }
     }
     if let Ok(id) = HeaderValue::from_str(request_id) {

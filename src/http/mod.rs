@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `operation.rs` | a row of the table: method, path, permission, shapes and function |
 //! | `call.rs` | one request, as an operation sees it; idempotency keys, dry runs, pages |
+//! | `hot.rs` | requests that many send at once: answered together in one commit, and no thread waits |
 //! | `problem.rs` | refusals as `application/problem+json`; every status in one place |
 //! | `json.rs` | shapes that several features give: money, pages |
 //! | `cursor.rs` | signed places in lists |
@@ -18,13 +19,15 @@
 //! | `routes.rs`, `server.rs` | the way of a request; starting and stopping |
 //! | `store.rs` | keys of requests, and what cursors are signed with |
 //!
-//! Below here all is synchronous: an operation runs on a pool of threads and waits for the database.
+//! Below here all is synchronous: an operation runs on a pool of threads and waits for the database. What many ask for at once
+//! goes to the writer without a thread of its own (`hot.rs`).
 
 mod call;
 mod cursor;
 mod docs;
 mod headers;
 mod health;
+mod hot;
 mod json;
 mod limits;
 mod live;
@@ -39,6 +42,6 @@ pub use call::{Answer, Asked, Call, Made};
 pub use health::operations;
 pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging};
 pub use openapi::document;
-pub use operation::{Method, Need, Operation, delete, get, post, put};
+pub use operation::{Item, Method, Need, Operation, delete, get, post, put};
 pub use problem::{Problem, Refusal};
 pub use server::{Running, Settings, start};

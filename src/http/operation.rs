@@ -6,12 +6,14 @@
 
 use super::call::{Answer, Asked, Call, Made};
 use crate::access::Permission;
-use crate::db::Tx;
-use crate::error::Result;
+use crate::db::{Tx, Who};
+use crate::error::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 /// A method of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +78,31 @@ type Shape = fn(&mut SchemaGenerator) -> Schema;
 type Make = fn(&Call) -> Result<Made>;
 type Run = Box<dyn Fn(&Call) -> Result<Answer> + Send + Sync>;
 
+/// One of several requests that are answered together.
+pub struct Item<'a, B> {
+    /// Who asks, with the scope of the operation's permission.
+    pub who: &'a Arc<Who>,
+    /// What for.
+    pub body: &'a B,
+}
+
+/// Answers several requests in one commit, each by itself and in their order. It writes nothing for one that it refuses.
+type Together<B, A> = fn(&mut Tx<'_>, &[Item<'_, B>]) -> Result<Vec<Result<A>>>;
+
+/// A body that was read.
+pub(super) type Read = Box<dyn Any + Send + Sync>;
+
+/// Requests of one operation, answered together.
+type AnswerAll = Box<dyn Fn(&mut Tx<'_>, &[(&Arc<Who>, &Read)]) -> Result<Vec<Result<Answer>>> + Send + Sync>;
+
+/// How an operation answers many requests in one commit (`hot.rs`).
+pub(super) struct Hot {
+    /// Reads a body.
+    pub(super) read: fn(&[u8]) -> Result<Read>,
+    /// Answers those that were read so.
+    pub(super) answer: AnswerAll,
+}
+
 /// The shapes of an operation.
 pub(super) struct Shapes {
     pub(super) query: Shape,
@@ -104,6 +131,8 @@ pub struct Operation {
     pub(super) media: &'static str,
     pub(super) shapes: Shapes,
     pub(super) run: Run,
+    /// Where many ask at once.
+    pub(super) hot: Option<Hot>,
 }
 
 impl Operation {
@@ -235,6 +264,31 @@ impl Row {
         self.with(Effect::Commits, Body::Json, shapes::<Q, A>(Some(|g| g.subschema_for::<B>())), Box::new(run))
     }
 
+    /// By a command for which many ask at once: their requests are answered together in one commit, and no thread waits for it.
+    pub fn posts<B, A>(self, f: Together<B, A>) -> Operation
+    where
+        B: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+        A: Serialize + JsonSchema + 'static,
+    {
+        let status = self.status;
+        let alone = move |tx: &mut Tx<'_>, asked: &Asked<super::Nothing, B>| {
+            let who = Arc::clone(tx.who());
+            let mut answers = f(tx, &[Item { who: &who, body: &asked.body }])?;
+            answers.pop().unwrap_or_else(|| Err(Error::Broken("a request has no answer".to_owned())))
+        };
+        let run = move |call: &Call| call.commit(status, None, alone);
+        let answer = move |tx: &mut Tx<'_>, asked: &[(&Arc<Who>, &Read)]| {
+            let read = asked.iter().filter_map(|(who, read)| Some(Item { who, body: read.downcast_ref()? }));
+            let items: Vec<Item<'_, B>> = read.collect();
+            assert!(items.len() == asked.len(), "a body was read by the operation that it is for");
+            let answers = f(tx, &items)?.into_iter();
+            Ok(answers.map(|answer| Answer::json(status, &answer?)).collect())
+        };
+        let hot = Hot { read: |bytes| Ok(Box::new(super::call::read_body::<B>(bytes)?)), answer: Box::new(answer) };
+        let shapes = shapes::<super::Nothing, A>(Some(|g| g.subschema_for::<B>()));
+        Operation { hot: Some(hot), ..self.with(Effect::Commits, Body::Json, shapes, Box::new(run)) }
+    }
+
     /// By a function that takes a file as it comes.
     pub fn streams<Q, A>(self, f: fn(&Call, &Q, &mut dyn std::io::Read) -> Result<A>) -> Operation
     where
@@ -266,6 +320,7 @@ impl Row {
             media,
             shapes,
             run,
+            hot: None,
         }
     }
 }

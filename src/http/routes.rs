@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::operation::{Body, Method, Need, Operation};
 use super::problem::{Problem, Refusal};
 use super::server::State;
-use super::{headers, live};
+use super::{headers, hot, live};
 use crate::access::{self, Admitted};
 use crate::actor::{Actor, Scope};
 use crate::db::Who;
@@ -36,6 +36,11 @@ pub(super) fn configure(config: &mut web::ServiceConfig, state: &Arc<State>) {
     for (at, operation) in state.operations.iter().enumerate() {
         paths.entry(operation.path).or_default().push(at);
     }
+    // Paths are gone through one after the other: first those that many ask for at once, then those that are compared as they
+    // stand, and last those with names in them, each of which is a regular expression.
+    let is_hot = |place: &usize| state.operations.get(*place).is_some_and(|operation| operation.hot.is_some());
+    let mut paths: Vec<(&str, Vec<usize>)> = paths.into_iter().collect();
+    paths.sort_by_key(|(path, places)| (!places.iter().any(is_hot), path.contains('{')));
     for (path, places) in paths {
         let mut resource = web::resource(path);
         let mut allowed = vec!["OPTIONS"];
@@ -157,6 +162,9 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         return streamed.unwrap_or_else(|error| refusal(&request, &error));
     }
     let (body, pump) = incoming(operation, &state, request.headers(), payload).await;
+    if let Some(answer) = hot::answer(&state, at, &request, &body).await {
+        return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
+    }
     let arrived = Arrived {
         method: request.method().clone(),
         headers: request.headers().clone(),
@@ -211,6 +219,7 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
         let _ = state.limits.take(&arrived.place, std::time::Instant::now());
     })?;
     limited(admitted.actor.as_str())?;
+    state.known.keep(&credentials.secret, &admitted.actor);
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,
         _ => Arc::new(Who { actor: admitted.actor.clone(), scope: admitted.rights.reach() }),

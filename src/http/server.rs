@@ -1,5 +1,6 @@
 //! Starting and stopping. The server runs on threads of its own; who starts it waits for it, or stops it.
 
+use super::hot::Known;
 use super::limits::Limits;
 use super::operation::Operation;
 use super::{openapi, routes, store};
@@ -30,9 +31,12 @@ pub struct Settings {
 /// What all requests share.
 pub(super) struct State {
     pub(super) db: Arc<Db>,
-    pub(super) operations: Vec<Operation>,
+    /// Shared with requests that wait in the writer's queue.
+    pub(super) operations: Arc<[Operation]>,
     pub(super) settings: Settings,
     pub(super) limits: Limits,
+    /// Whose secrets were the last ones that were let in.
+    pub(super) known: Known,
     pub(super) under_way: AtomicUsize,
     pub(super) cursor_secret: Vec<u8>,
     pub(super) streams: super::live::Streams,
@@ -97,11 +101,12 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
         streams: super::live::Streams::new(&stopping),
         cursor_secret: cursor_secret(&db)?,
         limits: Limits::new(server.requests_per_second, server.burst),
+        known: Known::default(),
         under_way: AtomicUsize::new(0),
         docs: RwLock::default(),
         document,
         db,
-        operations,
+        operations: operations.into(),
         settings,
     });
     let (tell, told) = sync_channel(1);

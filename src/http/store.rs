@@ -1,5 +1,6 @@
 //! The plumbing's SQL: keys of requests with their answers, and what this database's servers sign with.
 
+use crate::db::bulk::{self, Bulk, Cells, Moment};
 use crate::db::schema::{idempotency_keys, server_secrets};
 use crate::db::{Conn, broken};
 use crate::error::Result;
@@ -29,6 +30,51 @@ pub(super) fn kept(conn: &mut Conn, principal: &str, key: &str) -> Result<Option
 /// Keeps an answer under its key.
 pub(super) fn keep(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     insert_into(idempotency_keys::table).values(row).execute(conn).map(drop).map_err(broken)
+}
+
+/// What a principal's keys were answered with, of those that were used.
+pub(super) fn kept_of(conn: &mut Conn, principal: &str, keys: &[&str]) -> Result<Vec<KeyRow>> {
+    if let [key] = keys {
+        return Ok(kept(conn, principal, key)?.into_iter().collect());
+    }
+    let mut found = Vec::new();
+    for some in keys.chunks(KEYS) {
+        let of = idempotency_keys::table.filter(idempotency_keys::principal.eq(principal));
+        let of = of.filter(idempotency_keys::key.eq_any(some)).select(KeyRow::as_select());
+        found.extend(of.load(conn).map_err(broken)?);
+    }
+    Ok(found)
+}
+
+/// Keys per `IN` list: far below both databases' limits of bound values.
+const KEYS: usize = 5_000;
+
+struct BulkKey<'a> {
+    row: &'a KeyRow,
+    made_at: Moment,
+}
+
+impl Bulk for BulkKey<'_> {
+    type Table = idempotency_keys::table;
+    const TABLE: &'static str = "idempotency_keys";
+    const COLUMNS: &'static [&'static str] =
+        &["principal", "key", "operation", "digest", "status", "answer", "made_at"];
+
+    fn cells<'b, C: Cells<'b>>(&'b self, c: &mut C) -> diesel::QueryResult<()> {
+        c.text(&self.row.principal)?;
+        c.text(&self.row.key)?;
+        c.text(&self.row.operation)?;
+        c.bytes(&self.row.digest)?;
+        c.int(&self.row.status)?;
+        c.text(&self.row.answer)?;
+        c.moment(&self.made_at)
+    }
+}
+
+/// Keeps answers under their keys.
+pub(super) fn keep_all(conn: &mut Conn, rows: &[KeyRow]) -> Result<()> {
+    let rows: Vec<BulkKey<'_>> = rows.iter().map(|row| BulkKey { row, made_at: Moment::from(row.made_at) }).collect();
+    bulk::insert(conn, &rows)
 }
 
 /// A secret of this database.

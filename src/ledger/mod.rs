@@ -218,6 +218,7 @@ pub fn post(db: &Db, who: &Arc<Who>, entries: Vec<NewEntry>) -> Result<Vec<Resul
 fn post_asked(tx: &mut Tx<'_>, asked: &[Asked<NewEntry>]) -> Result<Vec<Result<Posted>>> {
     let items: Vec<Item<'_>> = asked.iter().map(|a| Item { actor: a.who.actor.as_str(), entry: &a.item }).collect();
     let answers = post_items(tx, &items)?;
+    tell_posted(tx, &answers);
     for (asked, answer) in asked.iter().zip(&answers) {
         if let Err(no) = answer {
             let cause = &asked.item.cause;
@@ -234,7 +235,36 @@ fn post_asked(tx: &mut Tx<'_>, asked: &[Asked<NewEntry>]) -> Result<Vec<Result<P
 pub fn post_in(tx: &mut Tx<'_>, entries: &[NewEntry]) -> Result<Vec<Result<Posted>>> {
     let actor = tx.actor().clone();
     let items: Vec<Item<'_>> = entries.iter().map(|entry| Item { actor: actor.as_str(), entry }).collect();
-    post_items(tx, &items)
+    let answers = post_items(tx, &items)?;
+    tell_posted(tx, &answers);
+    Ok(answers)
+}
+
+/// As [`post_in`], each entry in the name of somebody; what stands side by side in one name is one event of theirs.
+pub fn post_for(tx: &mut Tx<'_>, entries: &[(Arc<Who>, NewEntry)]) -> Result<Vec<Result<Posted>>> {
+    let items: Vec<Item<'_>> = entries.iter().map(|(who, entry)| Item { actor: who.actor.as_str(), entry }).collect();
+    let answers = post_items(tx, &items)?;
+    let before = Arc::clone(tx.who());
+    let mut rest = answers.as_slice();
+    for of_one in entries.chunk_by(|(a, _), (b, _)| a.actor == b.actor) {
+        let (theirs, others) = rest.split_at(of_one.len().min(rest.len()));
+        rest = others;
+        if let Some((who, _)) = of_one.first() {
+            tx.act_as(who);
+            tell_posted(tx, theirs);
+        }
+    }
+    tx.act_as(&before);
+    Ok(answers)
+}
+
+/// One event for all entries that are new; their numbers follow each other.
+fn tell_posted(tx: &mut Tx<'_>, answers: &[Result<Posted>]) {
+    let mut fresh = answers.iter().flatten().filter(|posted| !posted.replayed).map(|posted| posted.number);
+    if let Some(first) = fresh.next() {
+        let subject = format!("entries {first}-{}", fresh.next_back().unwrap_or(first));
+        tx.event("ledger.posted", &subject, None, None);
+    }
 }
 
 /// Posts one entry inside a command; a refusal of it refuses the command.
@@ -277,10 +307,6 @@ fn post_items(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<Vec<Result<Posted>>
         }
     }
     store::write(tx, &decided, &state)?;
-    if let (Some(first), Some(last)) = (decided.first(), decided.last()) {
-        let subject = format!("entries {}-{}", first.number, last.number);
-        tx.event("ledger.posted", &subject, None, None);
-    }
     Ok(answers)
 }
 

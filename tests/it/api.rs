@@ -7,6 +7,7 @@ mod live;
 mod metrics;
 mod plumbing;
 mod rights;
+mod transfers;
 mod work;
 mod writes;
 

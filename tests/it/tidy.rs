@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 16] = [
     &["statements"],
     &["allocation"],
     &["four_eyes"],
-    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders", "webhooks"],
+    &["funding", "payments", "sweeps", "reconciliation", "positions", "folders", "transfers", "webhooks"],
     &["http", "web"],
     &["simulator", "demo", "cli", "app", "backup", "doctor", "main", "lib"],
 ];
