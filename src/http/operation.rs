@@ -57,6 +57,8 @@ pub enum Need {
 pub(super) enum Body {
     None,
     Json,
+    /// A small file, whole.
+    File,
     /// A file of any size, as it comes.
     Stream,
 }
@@ -115,6 +117,11 @@ impl Operation {
     /// Whether the request must carry an `Idempotency-Key`.
     pub fn takes_key(&self) -> bool {
         self.method == Method::Post && self.effect == Effect::Commits
+    }
+
+    /// Whether its body is a file, and no document.
+    pub fn takes_file(&self) -> bool {
+        matches!(self.body, Body::File | Body::Stream)
     }
 }
 
@@ -231,8 +238,19 @@ impl Row {
         A: Serialize + JsonSchema + 'static,
     {
         let (status, make) = (self.status, self.make);
-        let run = move |call: &Call| call.commit(status, make.map(|make| make(call)).transpose()?, f);
+        let run = move |call: &Call| call.commit(status, make.map(|make| make(call)).transpose()?, call.body()?, f);
         self.with(Effect::Commits, Body::Json, shapes::<Q, A>(Some(|g| g.subschema_for::<B>())), Box::new(run))
+    }
+
+    /// By a command of one commit that takes the bytes of a file, which are the body.
+    pub fn takes<Q, A>(self, f: fn(&mut Tx<'_>, &Asked<Q, Vec<u8>>) -> Result<A>) -> Operation
+    where
+        Q: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+        A: Serialize + JsonSchema + 'static,
+    {
+        let status = self.status;
+        let run = move |call: &Call| call.commit(status, None, call.file()?, f);
+        self.with(Effect::Commits, Body::File, shapes::<Q, A>(None), Box::new(run))
     }
 
     /// By a function that takes a file as it comes.
