@@ -124,6 +124,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(chart::api::operations());
     all.extend(rates::api::operations());
     all.extend(expectations::api::operations());
+    all.extend(statements::api::operations());
     all.extend(allocation::api::operations());
     all.extend(four_eyes::api::operations());
     all.extend(transfers::api::operations());

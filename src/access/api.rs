@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The rows of access.
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut all = vec![
         post("/v1/sign-in", "session.open", "Sign in: opens a session, and sets its cookie in a browser")
             .does::<SignInBody, Session>(open),
         post("/v1/sign-out", "session.close", "End the session that the request comes with")
@@ -49,7 +49,6 @@ pub fn operations() -> Vec<Operation> {
             .may(Permission::PeopleManage)
             .dry_runs()
             .writes(revoke_person),
-        get("/v1/roles", "roles.list", "Roles, and what each allows").may(Permission::PeopleRead).reads(roles),
         get("/v1/keys", "keys.list", "API keys whose rights lie within one's own")
             .may(Permission::PeopleRead)
             .reads(keys),
@@ -73,7 +72,10 @@ pub fn operations() -> Vec<Operation> {
             .may(Permission::KeysManage)
             .dry_runs()
             .writes(revoke_key),
-    ]
+    ];
+    all.extend(super::people::api::operations());
+    all.extend(super::role::api::operations());
+    all
 }
 
 /// What somebody signs in with.
@@ -346,34 +348,6 @@ fn end_own_session(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<C
         return Err(absent());
     }
     super::end_session(tx, id).map(|changed| Changed { changed })
-}
-
-/// A role.
-#[derive(Serialize, JsonSchema)]
-struct RoleShown {
-    /// Its code.
-    code: String,
-    /// What it is for.
-    name: String,
-    /// Whether it comes with Tributary.
-    built_in: bool,
-    /// Codes of what it allows.
-    permissions: Vec<String>,
-}
-
-fn roles(call: &Call, paging: &Paging) -> Result<Page<RoleShown>> {
-    let mut all: Vec<RoleShown> = call
-        .read(super::roles)?
-        .into_iter()
-        .map(|r| RoleShown {
-            permissions: r.permissions.iter().map(|p| p.code().to_owned()).collect(),
-            code: r.code,
-            name: r.name,
-            built_in: r.built_in,
-        })
-        .collect();
-    all.sort_unstable_by(|a, b| a.code.cmp(&b.code));
-    Ok(call.page_of(all, paging.limit, |r| r.code.clone()))
 }
 
 /// An API key.

@@ -16,6 +16,8 @@ use crate::time::{Instant, from_stored, stored};
 use chrono::TimeDelta;
 use std::sync::Arc;
 
+pub mod api;
+
 /// How long an invitation waits.
 const INVITED_FOR: TimeDelta = TimeDelta::hours(72);
 /// How long the first administrator's waits: it gives everything to whoever has it.

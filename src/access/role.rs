@@ -5,6 +5,8 @@ use super::permission::{Permission, Permissions};
 use super::segregation;
 use serde::Deserialize;
 
+pub mod api;
+
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {

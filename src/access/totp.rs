@@ -67,6 +67,25 @@ pub fn for_apps(secret: &[u8], login: &str) -> (String, String) {
     (text, link)
 }
 
+/// The secret back from the text that [`for_apps`] gives; spaces and small letters are no matter.
+pub fn from_app(text: &str) -> Option<[u8; SECRET]> {
+    let (mut bytes, mut bits, mut held) = (Vec::with_capacity(SECRET), 0u32, 0u32);
+    for c in text.bytes().filter(|c| !c.is_ascii_whitespace()) {
+        let value = match c.to_ascii_uppercase() {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            digit @ b'2'..=b'7' => digit - b'2' + 26,
+            _ => return None,
+        };
+        held = (held << 5 | u32::from(value)) & 0xfff;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
+        }
+    }
+    bytes.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +122,10 @@ mod tests {
     fn the_link_takes_any_login() {
         let (text, link) = for_apps(b"12345678901234567890", "a b@c");
         assert_eq!(text, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        assert_eq!(from_app("gezd gnbv gy3t qojq gezd gnbv gy3t qojq").as_ref(), Some(b"12345678901234567890"));
+        for wrong in ["", "GEZD", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ0", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGE"] {
+            assert_eq!(from_app(wrong), None, "{wrong}");
+        }
         assert!(link.starts_with("otpauth://totp/Tributary:a%20b%40c?secret=GEZ"), "{link}");
     }
 }

@@ -58,6 +58,14 @@ pub fn operations() -> Vec<Operation> {
         .dry_runs()
         .writes(meet),
         get("/v1/lines/{line}", "lines.show", "One line, with all routes that it has had").may(read).reads(line),
+        post(
+            "/v1/lines/{line}/withdraw",
+            "lines.withdraw",
+            "Take back a line that was notified as booked and that no statement has",
+        )
+        .may(Permission::StatementsDecide)
+        .dry_runs()
+        .writes(withdraw),
         get("/v1/suspense", "suspense.list", "What waits for an owner and why, with leaves that suggest themselves")
             .may(Permission::SuspenseRead)
             .reads(suspense),
@@ -433,6 +441,14 @@ fn line(call: &Call, _: &Nothing) -> Result<RoutedLine> {
     })
 }
 
+fn withdraw(tx: &mut Tx<'_>, asked: &Asked<Nothing, Why>) -> Result<Line> {
+    let (scope, id) = (tx.scope().clone(), asked.path("line"));
+    line_seen(tx.conn(), &scope, id)?;
+    super::withdraw_notified(tx, id, &asked.body.reason)?;
+    let (row, masters) = line_seen(tx.conn(), &scope, id)?;
+    Ok(line_of(&masters, row))
+}
+
 /// Which of what waits.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -478,12 +494,13 @@ struct SuggestedLeaf {
     because: Vec<String>,
 }
 
+/// Its place in the list: by master, the largest amount first, then by line.
+fn place_of(w: &Waiting) -> String {
+    format!("{}\0{:020}\0{}", w.master, u64::MAX - w.minor.unsigned_abs(), w.line)
+}
+
 fn suspense(call: &Call, which: &WhichWaiting) -> Result<Page<WaitingLine>> {
     let limit = Limit::of(which.limit);
-    let start: usize = match call.position().map(str::parse).transpose() {
-        Ok(start) => start.unwrap_or(0),
-        Err(_) => return Err(Refusal::BadCursor { why: "it is of an earlier version" }.into()),
-    };
     let (all, mut suggested) = call.read(|conn| {
         let masters = Masters::of(conn, call.scope())?;
         let mut all: Vec<Waiting> = Vec::new();
@@ -499,8 +516,14 @@ fn suspense(call: &Call, which: &WhichWaiting) -> Result<Page<WaitingLine>> {
         }
         Ok((all, suggested))
     })?;
-    let more = all.len() > start.saturating_add(limit);
-    let items = all.into_iter().skip(start).take(limit).map(|w| {
+    // By what stands on the page and not by how many stand before it: what waits changes while somebody reads.
+    let mut all: Vec<(String, Waiting)> = all.into_iter().map(|w| (place_of(&w), w)).collect();
+    all.retain(|(place, _)| call.position().is_none_or(|at| place.as_str() > at));
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| more).map(|(place, _)| place.clone());
+    let items = all.into_iter().map(|(_, w)| {
         let leaf = |s: Suggestion| {
             let because = s.reasons.into_iter().map(|r: Reason| r.sentence).collect();
             SuggestedLeaf { leaf: s.leaf, because }
@@ -517,7 +540,7 @@ fn suspense(call: &Call, which: &WhichWaiting) -> Result<Page<WaitingLine>> {
         }
     });
     let items = items.collect();
-    Ok(call.page(items, more.then(|| start.saturating_add(limit).to_string())))
+    Ok(call.page(items, next))
 }
 
 /// Lines to be placed.

@@ -2,10 +2,12 @@
 
 use super::TreasuryFile;
 use crate::access::Permission;
+use crate::chart;
 use crate::db::jobs::{self, Job};
 use crate::db::seal::hex;
 use crate::db::{SealView, Tx, seals_page};
 use crate::error::{Error, Result};
+use crate::four_eyes;
 use crate::http::{Asked, Call, Limit, Nothing, Operation, Page, Paging, get, post};
 use crate::time::{from_stored, rfc3339};
 use schemars::JsonSchema;
@@ -18,6 +20,21 @@ pub fn operations() -> Vec<Operation> {
             .may(Permission::ChartChange)
             .dry_runs()
             .writes(apply),
+        get(
+            "/v1/chart/sheet",
+            "chart.export",
+            "The products' sub-accounts as CSV, with the columns that importing reads",
+        )
+        .may(Permission::ChartRead)
+        .tells("text/csv; charset=utf-8", export),
+        post(
+            "/v1/chart/sheet",
+            "chart.import",
+            "Make and change many sub-accounts from a CSV, all or nothing; the same again changes nothing",
+        )
+        .may(Permission::ChartChange)
+        .dry_runs()
+        .takes(import),
         get("/v1/seals", "seals.list", "Seals of the journal, the newest first").may(Permission::ProofRun).reads(seals),
         get("/v1/seals/{number}", "seals.show", "One seal").may(Permission::ProofRun).reads(seal),
         get(
@@ -100,6 +117,37 @@ fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, ChartText>) -> Result<AppliedCh
         calendars: applied.calendars,
         settings: applied.settings,
     })
+}
+
+/// What importing a sheet has made. All empty: there was nothing new.
+#[derive(Serialize, JsonSchema)]
+struct ImportedSheet {
+    /// Whether everything was there already.
+    nothing_new: bool,
+    /// New leaves.
+    leaves: Vec<MadeLeaf>,
+    /// What has another name, other metadata or other limits now.
+    updated: Vec<String>,
+}
+
+fn import(tx: &mut Tx<'_>, asked: &Asked<Nothing, Vec<u8>>) -> Result<ImportedSheet> {
+    tx.scope().need_everything("a sheet of sub-accounts")?;
+    let wrong = |problems: Vec<chart::LineProblem>| Error::from(chart::Refusal::Sheet(problems));
+    let not_utf8 = || chart::LineProblem { line: 0, problem: "it is not UTF-8; save it so".to_owned() };
+    let text = std::str::from_utf8(&asked.body).map_err(|_| wrong(vec![not_utf8()]))?;
+    let sheet = chart::read_sheet(text).map_err(wrong)?;
+    let applied = four_eyes::import_sheet(tx, &sheet)?;
+    let leaf = |l: chart::NewLeaf| MadeLeaf { code: l.code, virtual_number: l.virtual_number };
+    Ok(ImportedSheet {
+        nothing_new: applied.nothing_new(),
+        leaves: applied.leaves.into_iter().map(leaf).collect(),
+        updated: applied.updated,
+    })
+}
+
+fn export(call: &Call) -> Result<String> {
+    call.scope().need_everything("the sheet of all sub-accounts")?;
+    call.read(|conn| chart::export(conn, None))
 }
 
 /// What one commit added, hashed onto the seal before it.

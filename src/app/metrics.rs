@@ -9,7 +9,7 @@ use crate::approvals::{self, Filter};
 use crate::db::{self, Conn, jobs};
 use crate::error::Result;
 use crate::http::{Call, Operation, get};
-use crate::positions::{Amount, positions};
+use crate::positions::{Amount, Moment, positions};
 use crate::scope::Scope;
 use crate::statements;
 use crate::time::{Instant, day_of};
@@ -104,7 +104,7 @@ fn open_ends(conn: &mut Conn, now: Instant, told: &mut Metrics) -> Result<()> {
     };
     told.gauge("suspense_lines", "Lines that wait for an owner", each(|w| i64::try_from(w.0).unwrap_or(i64::MAX)));
     told.gauge("suspense_oldest_days", "Days that the oldest of them has waited", each(|w| w.1));
-    let filter = Filter { all: false, kind: None, limit: usize::MAX };
+    let filter = Filter { all: false, kind: None, before: None, limit: usize::MAX };
     let operator = crate::actor::Actor::system("metrics");
     told.one(
         "proposals_waiting",
@@ -118,7 +118,7 @@ fn open_ends(conn: &mut Conn, now: Instant, told: &mut Metrics) -> Result<()> {
 
 /// Amounts of each master, in its currency.
 fn money(conn: &mut Conn, told: &mut Metrics) -> Result<()> {
-    let masters = positions(conn, &Scope::everything(), None)?.masters;
+    let masters = positions(conn, &Scope::everything(), Moment::default())?.masters;
     let labels =
         |m: &crate::positions::MasterLine| vec![("master", m.master.clone()), ("currency", m.currency.clone())];
     let differences = masters.iter().filter_map(|m| m.difference.map(|d| (labels(m), d.to_string())));

@@ -144,6 +144,8 @@ pub struct Filter {
     pub all: bool,
     /// Only of this kind.
     pub kind: Option<Kind>,
+    /// Only those that were made before the one with this id.
+    pub before: Option<String>,
     /// How many at most.
     pub limit: usize,
 }
@@ -151,7 +153,7 @@ pub struct Filter {
 /// Proposals that the actor may know of, newest first.
 pub fn list(conn: &mut Conn, actor: &Actor, filter: &Filter, now: Instant) -> Result<Vec<Shown>> {
     const PAGE: i64 = 200;
-    let (mut all, mut before) = (Vec::new(), None);
+    let (mut all, mut before) = (Vec::new(), filter.before.clone());
     loop {
         let page = if filter.all {
             store::page(conn, before.as_deref(), PAGE)?
@@ -159,6 +161,7 @@ pub fn list(conn: &mut Conn, actor: &Actor, filter: &Filter, now: Instant) -> Re
             // Few are open at a time.
             let mut open = store::all_open(conn)?;
             open.reverse();
+            open.retain(|row| filter.before.as_ref().is_none_or(|id| row.id < *id));
             open
         };
         before = page.last().map(|row| row.id.clone());

@@ -80,6 +80,16 @@ impl Profiles {
         Profiles { declared: Vec::new(), named: Some(profile) }
     }
 
+    /// Those that are declared.
+    pub fn all(&self) -> &[Profile] {
+        &self.declared
+    }
+
+    /// The declared one of this name.
+    pub fn by_name(&self, name: &str) -> Option<&Profile> {
+        self.declared.iter().find(|p| p.name() == name)
+    }
+
     /// The format of a file by its first bytes, CSV by a declared header included; as [`super::detect`] otherwise.
     pub fn detect(&self, first_bytes: &[u8]) -> Option<Format> {
         super::detect(first_bytes).or_else(|| matches!(self.of_csv(first_bytes), Ok(Some(_))).then_some(Format::Csv))

@@ -78,7 +78,9 @@ pub struct Decision {
 /// Runs a subcommand.
 pub fn run(context: &Context, command: &Approvals) -> Result<()> {
     match command {
-        Approvals::List { all, kind, limit } => list(context, &Filter { all: *all, kind: *kind, limit: *limit }),
+        Approvals::List { all, kind, limit } => {
+            list(context, &Filter { all: *all, kind: *kind, before: None, limit: *limit })
+        }
         Approvals::Show { id } => {
             let db = context.open_to_read()?;
             let shown = read(&db, &context.who.actor, id)?;

@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::expectations;
 use crate::money::Currency;
 use crate::positions::{
-    Amount, MasterLine, Report, Reporting, Total, TotalInReporting, Totals, positions, positions_in,
+    Amount, MasterLine, Moment, Report, Reporting, Total, TotalInReporting, Totals, positions, positions_in,
 };
 use crate::rates;
 use crate::scope::Scope;
 use crate::statements;
-use crate::time::{Clock, Instant, SystemClock, day_of};
+use crate::time::{Clock, Instant, SystemClock, day_of, rfc3339};
 use chrono::NaiveDate;
 
 /// What to show.
@@ -22,6 +22,9 @@ pub struct Positions {
     /// As of the end of this booking day, such as 2026-07-31 [default: now]
     #[arg(long, value_name = "DATE")]
     as_of: Option<NaiveDate>,
+    /// As it was known at this instant, such as 2026-07-31T18:00:00Z, before later corrections
+    #[arg(long, value_name = "INSTANT")]
+    known_at: Option<Instant>,
     /// What a line of the first table stands for
     #[arg(long, value_enum, default_value_t = By::Product)]
     by: By,
@@ -31,7 +34,7 @@ pub struct Positions {
     /// Whose rates [default: those of the settings, or of the only source]
     #[arg(long, value_name = "SOURCE")]
     rates: Option<String>,
-    /// Rates as they were known at this instant, before later corrections
+    /// Rates as they were known at this instant, before later corrections [default: --known-at]
     #[arg(long, value_name = "INSTANT")]
     rates_known_at: Option<Instant>,
 }
@@ -52,12 +55,16 @@ enum By {
 
 /// Shows positions.
 pub fn run(context: &Context, args: &Positions) -> Result<()> {
-    let today = day_of(SystemClock.now());
-    let asked =
-        rates::Asked { source: args.rates.clone(), on: args.as_of.unwrap_or(today), known_at: args.rates_known_at };
+    let today = day_of(args.known_at.unwrap_or_else(|| SystemClock.now()));
+    let asked = rates::Asked {
+        source: args.rates.clone(),
+        on: args.as_of.unwrap_or(today),
+        known_at: args.rates_known_at.or(args.known_at),
+    };
     let (report, gaps, missing) = context.open_to_read()?.read(|conn| {
-        let gaps = if context.json { Vec::new() } else { statements::all_gaps(conn)? };
-        let missing = if args.as_of.is_some() { 0 } else { expectations::counts(conn)?.expired };
+        let gaps = if context.json || args.known_at.is_some() { Vec::new() } else { statements::all_gaps(conn)? };
+        let missing =
+            if args.as_of.is_some() || args.known_at.is_some() { 0 } else { expectations::counts(conn)?.expired };
         Ok((report(conn, &context.who.scope, args, &asked)?, gaps, missing))
     })?;
     if context.json {
@@ -71,6 +78,9 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
     }
     if let Some(day) = report.as_of {
         say!("As of the end of {day}");
+    }
+    if let Some(at) = report.known_at {
+        say!("As known at {}", rfc3339(at));
     }
     match args.by {
         By::Product => print_totals("product", &report.totals()?, &report, |t| &t.by_product)?,
@@ -98,15 +108,16 @@ pub fn run(context: &Context, args: &Positions) -> Result<()> {
 
 /// Converted where a currency is asked for or set. That nothing says whose rates count is a note, unless it was asked for.
 fn report(conn: &mut Conn, scope: &Scope, args: &Positions, asked: &rates::Asked) -> Result<Report> {
+    let moment = Moment { as_of: args.as_of, known_at: args.known_at };
     if let Some(into) = args.into {
-        return positions_in(conn, scope, args.as_of, into, asked);
+        return positions_in(conn, scope, moment, into, asked);
     }
     let set = rates::settings(conn)?.reporting_currency.and_then(|code| code.parse().ok());
-    let Some(into) = set else { return positions(conn, scope, args.as_of) };
-    match positions_in(conn, scope, args.as_of, into, asked) {
+    let Some(into) = set else { return positions(conn, scope, moment) };
+    match positions_in(conn, scope, moment, into, asked) {
         Err(no) if no.code() == "which_rates" => {
             eprintln!("tributary: {no}");
-            positions(conn, scope, args.as_of)
+            positions(conn, scope, moment)
         }
         other => other,
     }

@@ -1,5 +1,6 @@
 //! `tributary serve`: the HTTP server, until a signal stops it.
 
+use super::profile::ProfileArgs;
 use super::{Context, print_json};
 use crate::access;
 use crate::actor::{Actor, Scope};
@@ -36,7 +37,8 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     // Before anybody hears that it serves: the tables are brought up to date here.
     let db = Arc::new(context.open_to_write(&url)?);
     go_on(&db);
-    let settings = http::Settings { server: config.server, access, signals: true };
+    let profiles = ProfileArgs::default().read(context)?;
+    let settings = http::Settings { server: config.server, access, profiles, webhooks: config.webhooks, signals: true };
     let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
     // Sends events until the server has stopped.
     let _webhooks = webhooks::start(Arc::clone(&db), sending)?;

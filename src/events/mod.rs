@@ -140,12 +140,16 @@ fn seen(conn: &mut Conn, scope: &Scope, events: Vec<Event>) -> Result<Vec<Event>
     }
     let places = store::places(conn, &events)?;
     let entries = store::entries_seen(conn, &events, |place| scope.covers(&place.target()))?;
+    let proposals = store::proposals_seen(conn, &events, |place| scope.covers(&place.target()))?;
     let narrowed = events.into_iter().filter_map(|event| {
         let what = names(&event.kind);
         if let (Names::Entries, Some((first, last))) = (what, place::entries(&event.subject)) {
             let mut touched = entries.range(first..=last).copied().peekable();
             touched.peek()?;
             return Some(Event { subject: place::subject_of(touched), ..event });
+        }
+        if what == Names::Proposal {
+            return proposals.contains(&event.subject).then_some(event);
         }
         let stands = places.get(&(what, event.subject.clone())).cloned().unwrap_or_default();
         Guarded::new(At { place: stands, event }).seen_by(scope).map(|at| at.event)

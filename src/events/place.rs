@@ -3,6 +3,7 @@
 //! A kind that nobody has told of here is of the treasury as a whole: what is forgotten is seen by too few, never by too many.
 
 use crate::scope::{Placed, Target};
+use serde::Deserialize;
 
 /// What the subject of a kind of event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,8 @@ pub(super) enum Names {
     Line,
     /// The id of a statement.
     Statement,
+    /// The id of a proposal, which acts in one or several places.
+    Proposal,
     /// The code of a master.
     Master,
     /// The code of a product.
@@ -53,12 +56,13 @@ pub(super) fn names(kind: &str) -> Names {
         "chart.entity" => Names::Entity,
         _ if kind.starts_with("expectation.") => Names::Expectation,
         _ if kind.starts_with("settlement.") => Names::Settlement,
+        _ if kind.starts_with("proposal.") => Names::Proposal,
         _ => Names::Treasury,
     }
 }
 
-/// Where something stands, by codes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where something stands, by codes. A proposal keeps its places so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Place {
     pub(super) product: Option<String>,
     pub(super) entity: Option<String>,
@@ -121,6 +125,7 @@ mod tests {
     #[test]
     fn what_nobody_told_of_is_of_the_treasury_as_a_whole() {
         assert_eq!(names("something.new"), Names::Treasury);
+        assert_eq!((names("proposal.made"), names("policy.version")), (Names::Proposal, Names::Treasury));
         assert_eq!((names("expectation.met"), names("account.terms")), (Names::Expectation, Names::Account));
     }
 }

@@ -3,8 +3,8 @@
 use super::place::{Names, Place, entries, names};
 use super::{Event, Filter};
 use crate::db::schema::{
-    accounts, entities, events, expectations, holds, lines, masters, pending_lines, postings, products, seals,
-    settlements, statements, sub_accounts,
+    accounts, entities, events, expectations, holds, lines, masters, pending_lines, postings, products, proposals,
+    seals, settlements, statements, sub_accounts,
 };
 use crate::db::{Conn, broken};
 use crate::error::Result;
@@ -117,7 +117,7 @@ pub(super) fn places(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Names
         asked.entry(names(&event.kind)).or_default().insert(&event.subject);
     }
     let mut found = HashMap::new();
-    if asked.keys().all(|names| matches!(names, Names::Treasury | Names::Entries | Names::Product | Names::Entity)) {
+    if asked.keys().all(|names| is_told_otherwise(*names)) {
         return Ok(own_places(asked));
     }
     let masters = masters_by_id(conn)?;
@@ -130,6 +130,35 @@ pub(super) fn places(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Names
         }
     }
     found.extend(own_places(asked));
+    Ok(found)
+}
+
+/// Whether nothing of the chart has to be read to know where these stand.
+fn is_told_otherwise(names: Names) -> bool {
+    matches!(names, Names::Treasury | Names::Entries | Names::Proposal | Names::Product | Names::Entity)
+}
+
+/// Of the proposals that these events are about, those that act nowhere but where is `seen`: who sees a part of what it would do is not
+/// told of the rest.
+pub(super) fn proposals_seen(
+    conn: &mut Conn,
+    events: &[Event],
+    seen: impl Fn(&Place) -> bool,
+) -> Result<BTreeSet<String>> {
+    let asked: BTreeSet<&str> =
+        events.iter().filter(|e| names(&e.kind) == Names::Proposal).map(|e| e.subject.as_str()).collect();
+    let asked: Vec<&str> = asked.into_iter().collect();
+    let mut found = BTreeSet::new();
+    for some in asked.chunks(LIST) {
+        let some = proposals::table.filter(proposals::id.eq_any(some)).select((proposals::id, proposals::targets));
+        for (id, targets) in some.load::<(String, String)>(conn).map_err(broken)? {
+            // What cannot be read is of the treasury as a whole.
+            let places: Vec<Place> = serde_json::from_str(&targets).unwrap_or_default();
+            if !places.is_empty() && places.iter().all(&seen) {
+                found.insert(id);
+            }
+        }
+    }
     Ok(found)
 }
 
@@ -183,7 +212,7 @@ fn places_of(conn: &mut Conn, names: Names, subjects: &[&str], masters: &Masters
             let some = statements::table.filter(statements::id.eq_any(subjects));
             some.select((statements::id, statements::master)).load(conn).map_err(broken)?
         }
-        Names::Entries | Names::Product | Names::Entity | Names::Treasury => Vec::new(),
+        Names::Entries | Names::Proposal | Names::Product | Names::Entity | Names::Treasury => Vec::new(),
     };
     let place = |(id, master): (String, Option<String>)| Some((id, masters.get(&master?)?.clone()));
     Ok(of_masters.into_iter().filter_map(place).collect())

@@ -128,22 +128,19 @@ fn shown(s: Shown) -> ProposalShown {
     }
 }
 
-/// How many proposals a list goes through at most: older ones are found by their ids.
-const LISTED: usize = 10_000;
-
 fn list(call: &Call, which: &Which) -> Result<Page<ProposalShown>> {
     let kind = which.kind.as_deref().map(|kind| {
         kind.parse::<Kind>().map_err(|_| Refusal::BadQuery { why: format!("there is no kind of proposals {kind:?}") })
     });
-    let filter = Filter { all: which.ended == Some(true), kind: kind.transpose()?, limit: LISTED };
-    let now = call.db().clock().now();
-    let all = call.read(|conn| approvals::list(conn, &call.who().actor, &filter, now))?;
     // The newest first: ids are in the order of time, and a page goes on behind its last one.
-    let limit = Limit::of(which.limit);
-    let mut behind = all.into_iter().filter(|s| call.position().is_none_or(|at| s.proposal.as_str() < at)).peekable();
-    let items: Vec<ProposalShown> = behind.by_ref().take(limit).map(shown).collect();
-    let next = behind.peek().and(items.last()).map(|s| s.proposal.clone());
-    Ok(call.page(items, next))
+    let (limit, before) = (Limit::of(which.limit), call.position().map(ToOwned::to_owned));
+    let filter = Filter { all: which.ended == Some(true), kind: kind.transpose()?, before, limit: limit + 1 };
+    let now = call.db().clock().now();
+    let mut all = call.read(|conn| approvals::list(conn, &call.who().actor, &filter, now))?;
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| more).map(|s| s.proposal.clone());
+    Ok(call.page(all.into_iter().map(shown).collect(), next))
 }
 
 fn show(call: &Call, _: &Nothing) -> Result<ProposalShown> {

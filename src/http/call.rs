@@ -6,6 +6,8 @@ use super::problem::{Problem, Refusal};
 use super::server::State;
 use super::store::{self, KeyRow};
 use crate::access::{Admitted, Secret, Settings};
+use crate::banking::Profiles;
+use crate::config;
 use crate::db::seal::{Hash, sha256};
 use crate::db::{Conn, Db, Tx, Who};
 use crate::error::{Error, Result};
@@ -158,6 +160,16 @@ impl Call {
         &self.state.settings.access
     }
 
+    /// The profiles that this server reads banks' own files by.
+    pub fn profiles(&self) -> &Profiles {
+        &self.state.settings.profiles
+    }
+
+    /// How events are sent from here.
+    pub fn webhooks(&self) -> &config::Webhooks {
+        &self.state.settings.webhooks
+    }
+
     /// Now.
     pub fn now(&self) -> Instant {
         self.state.db.clock().now()
@@ -241,6 +253,15 @@ impl Call {
         read_body(bytes)
     }
 
+    /// The bytes of a file that is the body.
+    pub(super) fn file(&self) -> Result<Vec<u8>> {
+        match &self.body {
+            Incoming::Whole(bytes) if bytes.is_empty() => Err(Refusal::no_file().into()),
+            Incoming::Whole(bytes) => Ok(bytes.clone()),
+            Incoming::Stream(_) => Err(Error::Broken("a stream is not read whole".to_owned())),
+        }
+    }
+
     /// The body as it comes; a second time there is none.
     pub(super) fn stream(&self) -> Box<dyn Read + Send> {
         match &self.body {
@@ -266,14 +287,15 @@ impl Call {
         &self,
         status: u16,
         made: Option<Made>,
+        body: B,
         f: impl Fn(&mut Tx<'_>, &Asked<Q, B>) -> Result<A> + Copy + Send + 'static,
     ) -> Result<Answer>
     where
         Q: DeserializeOwned + Send + Sync + 'static,
-        B: DeserializeOwned + Send + Sync + 'static,
+        B: Send + Sync + 'static,
         A: Serialize + 'static,
     {
-        let (query, body) = (self.query()?, self.body()?);
+        let query = self.query()?;
         let secret = made.as_ref().map(|made| made.secret.clone());
         let asked = Asked { path: self.path.clone(), query, body, if_match: self.if_match.clone(), made };
         let operation = self.operation;

@@ -99,7 +99,7 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
             described["requestBody"] =
                 json!({ "required": true, "content": { "application/json": { "schema": shape } } });
         }
-        (Body::Stream, _) => {
+        (Body::File | Body::Stream, _) => {
             described["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": {} } });
         }
         _ => {}

@@ -59,6 +59,8 @@ pub enum Need {
 pub(super) enum Body {
     None,
     Json,
+    /// A small file, whole.
+    File,
     /// A file of any size, as it comes.
     Stream,
 }
@@ -144,6 +146,11 @@ impl Operation {
     /// Whether the request must carry an `Idempotency-Key`.
     pub fn takes_key(&self) -> bool {
         self.method == Method::Post && self.effect == Effect::Commits
+    }
+
+    /// Whether its body is a file, and no document.
+    pub fn takes_file(&self) -> bool {
+        matches!(self.body, Body::File | Body::Stream)
     }
 }
 
@@ -260,7 +267,7 @@ impl Row {
         A: Serialize + JsonSchema + 'static,
     {
         let (status, make) = (self.status, self.make);
-        let run = move |call: &Call| call.commit(status, make.map(|make| make(call)).transpose()?, f);
+        let run = move |call: &Call| call.commit(status, make.map(|make| make(call)).transpose()?, call.body()?, f);
         self.with(Effect::Commits, Body::Json, shapes::<Q, A>(Some(|g| g.subschema_for::<B>())), Box::new(run))
     }
 
@@ -276,7 +283,7 @@ impl Row {
             let mut answers = f(tx, &[Item { who: &who, body: &asked.body }])?;
             answers.pop().unwrap_or_else(|| Err(Error::Broken("a request has no answer".to_owned())))
         };
-        let run = move |call: &Call| call.commit(status, None, alone);
+        let run = move |call: &Call| call.commit(status, None, call.body()?, alone);
         let answer = move |tx: &mut Tx<'_>, asked: &[(&Arc<Who>, &Read)]| {
             let read = asked.iter().filter_map(|(who, read)| Some(Item { who, body: read.downcast_ref()? }));
             let items: Vec<Item<'_, B>> = read.collect();
@@ -287,6 +294,17 @@ impl Row {
         let hot = Hot { read: |bytes| Ok(Box::new(super::call::read_body::<B>(bytes)?)), answer: Box::new(answer) };
         let shapes = shapes::<super::Nothing, A>(Some(|g| g.subschema_for::<B>()));
         Operation { hot: Some(hot), ..self.with(Effect::Commits, Body::Json, shapes, Box::new(run)) }
+    }
+
+    /// By a command of one commit that takes the bytes of a file, which are the body.
+    pub fn takes<Q, A>(self, f: fn(&mut Tx<'_>, &Asked<Q, Vec<u8>>) -> Result<A>) -> Operation
+    where
+        Q: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+        A: Serialize + JsonSchema + 'static,
+    {
+        let status = self.status;
+        let run = move |call: &Call| call.commit(status, None, call.file()?, f);
+        self.with(Effect::Commits, Body::File, shapes::<Q, A>(None), Box::new(run))
     }
 
     /// By a function that takes a file as it comes.

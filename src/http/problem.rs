@@ -115,6 +115,11 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Refusal {
+    /// The body should be the bytes of a file, and is empty.
+    pub fn no_file() -> Refusal {
+        Refusal::BadBody { why: "it is empty; send the bytes of the file".to_owned() }
+    }
+
     /// Why a body could not be read to its end.
     pub fn of_read(e: &std::io::Error) -> Refusal {
         let ours = e.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());

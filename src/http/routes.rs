@@ -324,6 +324,9 @@ fn take_flag(query: &mut Vec<(String, String)>, name: &str) -> Result<bool> {
     }
 }
 
+/// A file that is read whole has so many MiB at most, however large those are that come as a stream.
+const WHOLE_MIB: u64 = 32;
+
 type Pump = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 /// The body: all of it, or the end of a pipe through which it will come, with what moves it there.
@@ -337,6 +340,7 @@ async fn incoming(
     let declared = headers.get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     let most = match operation.body {
         Body::Stream => server.upload_mib.saturating_mul(1 << 20),
+        Body::File => server.upload_mib.min(WHOLE_MIB).saturating_mul(1 << 20),
         Body::Json | Body::None => server.body_kib.saturating_mul(1 << 10),
     };
     if declared > most {

@@ -5,6 +5,7 @@ use super::limits::Limits;
 use super::operation::Operation;
 use super::{openapi, routes, store};
 use crate::access::{self, secret};
+use crate::banking::Profiles;
 use crate::config;
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
@@ -24,6 +25,10 @@ pub struct Settings {
     pub server: config::Server,
     /// How people sign in.
     pub access: access::Settings,
+    /// What banks' own files look like, such as CSV.
+    pub profiles: Profiles,
+    /// How events are sent.
+    pub webhooks: config::Webhooks,
     /// Whether SIGTERM and SIGINT stop it; tests stop it themselves.
     pub signals: bool,
 }

@@ -22,9 +22,9 @@ mod terms;
 pub use engine::Refusal;
 pub use inclusion::{Inclusion, inclusion};
 pub use store::{
-    AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_of,
-    all_held_at, as_known, as_of, as_of_and_known, entries, entries_on, entry, entry_at, entry_by_cause, open_holds,
-    postings_page, statement,
+    AccountRow, BookRow, DayBasis, EntryView, HoldView, PostingView, account, accounts, accounts_by_code, all_as_known,
+    all_as_of, all_as_of_and_known, all_held_at, as_known, as_of, as_of_and_known, entries, entries_on, entry,
+    entry_at, entry_by_cause, open_holds, postings_page, statement,
 };
 pub use terms::{Terms, set_terms};
 

@@ -4,7 +4,9 @@ mod dated;
 mod proof;
 mod reading;
 
-pub use dated::{DayBasis, all_as_of, all_held_at, as_known, as_of, as_of_and_known, entry_at};
+pub use dated::{
+    DayBasis, all_as_known, all_as_of, all_as_of_and_known, all_held_at, as_known, as_of, as_of_and_known, entry_at,
+};
 pub(super) use proof::{EventRow, SealRow, counts, day_totals, end, events_between, seals_after};
 use reading::views;
 pub use reading::{

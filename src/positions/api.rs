@@ -1,12 +1,12 @@
 //! Positions over HTTP.
 
-use super::{Amount, MasterLine, Position, positions, positions_in};
+use super::{Amount, MasterLine, Moment, Position, positions, positions_in};
 use crate::access::Permission;
 use crate::error::Result;
-use crate::http::{Call, Day, Money, Operation, get};
+use crate::http::{self, Call, Day, Money, Operation, get};
 use crate::money::Currency;
 use crate::rates;
-use crate::time::day_of;
+use crate::time::{day_of, rfc3339};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub fn operations() -> Vec<Operation> {
 struct Which {
     /// As of the end of this booking day; now where nothing is said.
     as_of: Option<Day>,
+    /// As it was known at this instant, before later corrections; RFC 3339.
+    known_at: Option<http::Moment>,
     /// In this currency too, with the rates of that day; ISO 4217.
     #[serde(rename = "in")]
     into: Option<String>,
@@ -38,6 +40,8 @@ struct Which {
 struct Positions {
     /// The day that was asked for; null: now.
     as_of: Option<NaiveDate>,
+    /// The instant that was asked for; RFC 3339. Null: now.
+    known_at: Option<String>,
     /// The currency that all is converted into as well.
     reporting_currency: Option<String>,
     /// Currencies that have no rate into that one.
@@ -78,7 +82,7 @@ struct MasterStanding {
     master: String,
     /// Booked at the end of `bank_as_of`, or of the day asked for (or now) when the bank has told of no closing balance.
     book: Money,
-    /// The newest closing balance that the bank has told of, up to the day asked for.
+    /// The newest closing balance that the bank has told of, up to the day asked for; null as known at an instant.
     bank_closing: Option<Money>,
     /// Its day.
     bank_as_of: Option<NaiveDate>,
@@ -131,19 +135,21 @@ fn show(call: &Call, asked: &Which) -> Result<Positions> {
         .as_deref()
         .map(str::parse)
         .transpose()
-        .map_err(|e| crate::http::Refusal::BadQuery { why: format!("in: {e}") })?;
+        .map_err(|e| http::Refusal::BadQuery { why: format!("in: {e}") })?;
     let as_of = asked.as_of.map(|d| d.0);
-    let on = as_of.unwrap_or_else(|| day_of(call.now()));
+    let on = as_of.unwrap_or_else(|| day_of(asked.known_at.map_or_else(|| call.now(), |at| at.0)));
+    let moment = Moment { as_of, known_at: asked.known_at.map(|at| at.0) };
     let report = call.read(|conn| match into {
-        None => positions(conn, call.scope(), as_of),
+        None => positions(conn, call.scope(), moment),
         Some(into) => {
-            let rates = rates::Asked { source: asked.rates.clone(), on, known_at: None };
-            positions_in(conn, call.scope(), as_of, into, &rates)
+            let rates = rates::Asked { source: asked.rates.clone(), on, known_at: moment.known_at };
+            positions_in(conn, call.scope(), moment, into, &rates)
         }
     })?;
     let into = report.reporting_currency.as_deref();
     Ok(Positions {
         as_of: report.as_of,
+        known_at: report.known_at.map(rfc3339),
         missing_rates: report.reporting.as_ref().map(|r| r.missing_rates.clone()).unwrap_or_default(),
         positions: report.positions.into_iter().map(|p| position(p, into)).collect(),
         masters: report.masters.into_iter().map(master).collect(),

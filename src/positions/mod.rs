@@ -12,6 +12,7 @@ use crate::ledger::{self, AccountKind, AccountRow, DayBasis};
 use crate::money::{Currency, Minor};
 use crate::rates::{self, Asked, Converter};
 use crate::scope::{self, Scope};
+use crate::time::Instant;
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
@@ -44,11 +45,35 @@ impl Serialize for Amount {
     }
 }
 
+/// Of when a report tells: as of the end of a booking day, as it was known at an instant, both, or now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The booking day; `None`: all that is booked.
+    pub as_of: Option<NaiveDate>,
+    /// What was recorded by then; `None`: all that is known now.
+    pub known_at: Option<Instant>,
+}
+
+impl Moment {
+    fn is_now(&self) -> bool {
+        *self == Moment::default()
+    }
+}
+
+impl From<Option<NaiveDate>> for Moment {
+    fn from(as_of: Option<NaiveDate>) -> Self {
+        Moment { as_of, known_at: None }
+    }
+}
+
 /// All positions and masters at one moment. As JSON: the documented output of `tributary positions --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The day that was asked for; `None`: now.
     pub as_of: Option<NaiveDate>,
+    /// The instant that was asked for: only what was recorded by then counts.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_maybe_rfc3339")]
+    pub known_at: Option<Instant>,
     /// The currency that all is converted into as well; `None`: every amount is in its own currency only.
     pub reporting_currency: Option<String>,
     /// By product, market, currency, master and sub-account.
@@ -58,6 +83,10 @@ pub struct Report {
     /// Rates and totals, with a reporting currency only.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub reporting: Option<Reporting>,
+}
+
+fn as_maybe_rfc3339<S: Serializer>(at: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(crate::time::rfc3339).serialize(serializer)
 }
 
 /// What one leaf of a product has.
@@ -107,7 +136,7 @@ pub struct MasterLine {
     pub currency: String,
     /// Booked at the end of `bank_as_of`, or of the day asked for (or now) when the bank has told of no closing balance.
     pub book: Amount,
-    /// The newest closing balance that the bank has told of, up to the day asked for.
+    /// The newest closing balance that the bank has told of, up to the day asked for; `None` as known at an instant.
     pub bank_closing: Option<Amount>,
     /// Its day.
     pub bank_as_of: Option<NaiveDate>,
@@ -147,14 +176,24 @@ struct Standing {
 }
 
 impl Standing {
-    fn at(conn: &mut Conn, as_of: Option<NaiveDate>) -> Result<Standing> {
-        let Some(day) = as_of else {
-            return Ok(Standing { then: None });
-        };
-        let booked = ledger::all_as_of(conn, DayBasis::Booking, day)?;
+    fn at(conn: &mut Conn, moment: &Moment) -> Result<Standing> {
         // Holds have no booking day; what counts is when they were recorded.
-        let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
-        let last_entry = ledger::entry_at(conn, midnight - TimeDelta::microseconds(1))?;
+        let end_of = |day: NaiveDate| {
+            let midnight = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
+            midnight - TimeDelta::microseconds(1)
+        };
+        let (booked, recorded) = match (moment.as_of, moment.known_at) {
+            (None, None) => return Ok(Standing { then: None }),
+            (Some(day), None) => (ledger::all_as_of(conn, DayBasis::Booking, day)?, end_of(day)),
+            (None, Some(at)) => {
+                let last_entry = ledger::entry_at(conn, at)?;
+                (ledger::all_as_known(conn, last_entry)?, at)
+            }
+            (Some(day), Some(at)) => {
+                (ledger::all_as_of_and_known(conn, DayBasis::Booking, day, at)?, end_of(day).min(at))
+            }
+        };
+        let last_entry = ledger::entry_at(conn, recorded)?;
         Ok(Standing { then: Some((booked, ledger::all_held_at(conn, last_entry)?)) })
     }
 
@@ -171,10 +210,11 @@ impl Standing {
     }
 }
 
-/// What products have and how masters stand, as far as the scope covers them, now or as of the end of a booking day.
-pub fn positions(conn: &mut Conn, scope: &Scope, as_of: Option<NaiveDate>) -> Result<Report> {
-    let standing = Standing::at(conn, as_of)?;
-    let expected = if as_of.is_none() { Some(expectations::expected_by_account(conn)?) } else { None };
+/// What products have and how masters stand, as far as the scope covers them, at a moment.
+pub fn positions(conn: &mut Conn, scope: &Scope, moment: impl Into<Moment>) -> Result<Report> {
+    let moment: Moment = moment.into();
+    let standing = Standing::at(conn, &moment)?;
+    let expected = if moment.is_now() { Some(expectations::expected_by_account(conn)?) } else { None };
     let mut positions = Vec::new();
     let mut by_master: HashMap<String, Vec<store::BalanceRow>> = HashMap::new();
     for row in scope::seen(store::balances(conn)?, scope) {
@@ -201,20 +241,21 @@ pub fn positions(conn: &mut Conn, scope: &Scope, as_of: Option<NaiveDate>) -> Re
     let mut masters = Vec::new();
     for master in scope::seen(store::masters(conn)?, scope).into_iter().map(|m| m.master) {
         let rows = by_master.remove(&master.code).unwrap_or_default();
-        masters.push(master_line(conn, &master, &rows, &standing, as_of)?);
+        masters.push(master_line(conn, &master, &rows, &standing, &moment)?);
     }
-    Ok(Report { as_of, reporting_currency: None, positions, masters, reporting: None })
+    let Moment { as_of, known_at } = moment;
+    Ok(Report { as_of, known_at, reporting_currency: None, positions, masters, reporting: None })
 }
 
 /// As [`positions`], and converted into a currency with the rates of that day, or the last before it.
 pub fn positions_in(
     conn: &mut Conn,
     scope: &Scope,
-    as_of: Option<NaiveDate>,
+    moment: impl Into<Moment>,
     into: Currency,
     rates: &Asked,
 ) -> Result<Report> {
-    let mut report = positions(conn, scope, as_of)?;
+    let mut report = positions(conn, scope, moment)?;
     let quotes = rates::quotes(conn, rates)?;
     reporting::convert(&mut report, &Converter::new(&quotes, into), rates.on)?;
     Ok(report)
@@ -225,7 +266,7 @@ fn master_line(
     master: &store::Master,
     rows: &[store::BalanceRow],
     standing: &Standing,
-    as_of: Option<NaiveDate>,
+    moment: &Moment,
 ) -> Result<MasterLine> {
     let exponent = rows.first().map_or(0, |r| r.exponent);
     let amount = |minor: Minor| Amount { minor, exponent };
@@ -233,7 +274,11 @@ fn master_line(
         let sum = Minor::sum(rows.iter().filter(|r| r.kind() == kind).map(|r| standing.booked(r).minor));
         Minor::from_sum(sum).map(amount).map_err(too_large)
     };
-    let closing = store::newest_closing(conn, &master.id, master.cut_over_on, as_of)?;
+    // What became of each statement until when is not kept, so of an instant the bank's side is not known: none rather than a wrong one.
+    let closing = match moment.known_at {
+        Some(_) => None,
+        None => store::newest_closing(conn, &master.id, master.cut_over_on, moment.as_of)?,
+    };
     let book = match &closing {
         // Its own day, so that what was booked since does not look like a difference.
         Some((_, day)) => amount(Minor(ledger::as_of(conn, master.account, DayBasis::Booking, *day)?)),

@@ -176,6 +176,11 @@ pub fn due_list(conn: &mut Conn, only: Option<&str>, since: Option<NaiveDate>, u
         Some(code) => vec![chart::master(conn, code)?],
         None => chart::masters(conn)?,
     };
+    due_of(conn, masters, since, until)
+}
+
+/// As [`due_list`], of some masters.
+pub fn due_of(conn: &mut Conn, masters: Vec<MasterRow>, since: Option<NaiveDate>, until: Instant) -> Result<DueList> {
     let told = alarms::recorded(conn)?;
     let mut list = DueList::default();
     for master in masters {

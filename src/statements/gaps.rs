@@ -147,10 +147,16 @@ impl fmt::Display for ShownGap {
 
 /// The gaps of all masters, by code and day.
 pub fn all_gaps(conn: &mut Conn) -> Result<Vec<ShownGap>> {
+    let masters = crate::chart::masters(conn)?;
+    gaps_of(conn, &masters)
+}
+
+/// As [`all_gaps`], of some masters.
+pub fn gaps_of(conn: &mut Conn, masters: &[MasterRow]) -> Result<Vec<ShownGap>> {
     let mut all = Vec::new();
-    for master in crate::chart::masters(conn)? {
+    for master in masters {
         let currency: Currency = master.currency.parse().map_err(|e| Error::Broken(format!("{}: {e}", master.code)))?;
-        all.extend(gaps(conn, &master)?.into_iter().map(|gap| ShownGap {
+        all.extend(gaps(conn, master)?.into_iter().map(|gap| ShownGap {
             master: gap.master,
             closed_on: gap.closed_on,
             next_closed_on: gap.next_closed_on,

@@ -32,6 +32,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 pub mod alarms;
+pub mod api;
 pub mod breaks;
 pub mod check;
 pub mod due;
@@ -43,7 +44,7 @@ mod store;
 pub mod survey;
 
 pub use breaks::{Break, breaks};
-pub use gaps::{Gap, ShownGap, all_gaps, gaps};
+pub use gaps::{Gap, ShownGap, all_gaps, gaps, gaps_of};
 use identity::{Incoming, Keys, Known, Link, NEAR, Stored};
 pub use profile::{Contradictions, Notified, Profile, Reports, profile, profile_of, set_profile};
 pub use store::{

@@ -5,7 +5,7 @@ use crate::access::Permission;
 use crate::actor::Actor;
 use crate::db::Tx;
 use crate::error::Result;
-use crate::http::{Asked, Call, Limit, Made, Nothing, Operation, Page, delete, get, post};
+use crate::http::{Answer, Asked, Call, Limit, Made, Nothing, Operation, Page, delete, get, post};
 use crate::time::rfc3339;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,13 @@ pub fn operations() -> Vec<Operation> {
         post("/v1/webhooks/{webhook}/replay", "webhooks.replay", "Send the events of a range again")
             .may(may)
             .writes(replay),
+        post(
+            "/v1/webhooks/{webhook}/test",
+            "webhooks.test",
+            "Send it a message now that tells of nothing, and say how that went",
+        )
+        .may(may)
+        .does::<Nothing, Tested>(test),
         post("/v1/webhooks/{webhook}/enable", "webhooks.enable", "Turn it on: it goes on where it stood")
             .may(may)
             .writes(enable),
@@ -239,6 +246,32 @@ fn attempt(d: &Delivery) -> Attempt {
         bytes: d.bytes,
         error: d.error.clone(),
     }
+}
+
+/// How a test went.
+#[derive(Serialize, JsonSchema)]
+struct Tested {
+    /// Whether the receiver has taken it.
+    taken: bool,
+    /// What it was answered.
+    status: Option<i64>,
+    /// How long that took.
+    milliseconds: i64,
+    /// Why it was not taken; null: it was.
+    error: Option<String>,
+}
+
+/// Waits for the receiver, as long as any message does; the attempt stands in the log of deliveries.
+fn test(call: &Call, _: &Nothing) -> Result<Answer> {
+    let settings = super::Settings::of(call.webhooks())?;
+    let sent = super::test(call.db(), call.who(), &settings, call.path("webhook"))?;
+    let tested = Tested {
+        taken: sent.error.is_none(),
+        status: sent.status.map(i64::from),
+        milliseconds: sent.milliseconds,
+        error: sent.error,
+    };
+    Answer::json(200, &tested)
 }
 
 /// Which attempts.

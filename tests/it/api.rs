@@ -1,13 +1,17 @@
 //! The HTTP API on both databases, through a real server: who is let in, what takes effect once, what is refused and how, and
 //! the document that says so.
 
+mod administration;
 mod document;
 mod examples;
+mod known;
 mod live;
 mod metrics;
+pub mod open;
 mod plumbing;
 mod rights;
 mod transfers;
+mod scoped;
 mod work;
 mod writes;
 
@@ -17,6 +21,7 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use tributary::access::{self, Cost, Holder, Joining, NewKey, NewPerson, Secret, Settings, SignIn, totp};
+use tributary::banking::{Profile, Profiles};
 use tributary::db::{Db, Options, Tx};
 use tributary::scope::Part;
 use tributary::time::SetClock;
@@ -96,10 +101,13 @@ impl Served {
         let clock = Arc::new(SetClock::at("2026-03-02T09:00:00Z".parse().expect("an instant")));
         let db = Arc::new(test.open(Options { clock: clock.clone(), ..Options::default() }));
         treasury(&db, 0..2);
-        let mut server = config::load(None).expect("the defaults").server;
+        let config::Config { mut server, mut webhooks, .. } = config::load(None).expect("the defaults");
+        webhooks.allow_http_loopback = true;
         (server.workers, server.requests_per_second) = (2, 0);
         change(&mut server);
-        let settings = http::Settings { server, access: settings(), signals: false };
+        let wallet = include_str!("../../config/csv/wallet.toml");
+        let profiles = Profiles::declared(vec![Profile::parse(wallet).expect("a profile")]);
+        let settings = http::Settings { server, access: settings(), profiles, webhooks, signals: false };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let running = http::start(Arc::clone(&db), app::operations(), settings, listener).expect("a server");
         let base = format!("http://{}", running.address());

@@ -14,7 +14,7 @@ use tributary::app::{self, TreasuryFile};
 use tributary::banking::write::{Entry, Statement};
 use tributary::db::{self, Db, Fault, FaultPoint, Faults, Options, Url};
 use tributary::error::Result;
-use tributary::positions::{Report, positions};
+use tributary::positions::{Moment, Report, positions};
 use tributary::scope::Scope;
 use tributary::statements::{self, Gap};
 use tributary::{chart, ledger};
@@ -153,7 +153,7 @@ fn a_balance_that_no_account_can_hold_is_refused() {
             assert_eq!(states(&taken), ["refused"]);
         }
         assert_eq!(db.read(statements::all_gaps).expect("gaps"), []);
-        db.read(|conn| positions(conn, &Scope::everything(), None)).expect("positions");
+        db.read(|conn| positions(conn, &Scope::everything(), Moment::default())).expect("positions");
         assert_clean(&db);
     });
 }
@@ -252,7 +252,7 @@ fn statements_of_one_day_without_numbers_are_its_parts() {
 
 fn against_bank(conn: &mut db::Conn) -> Result<(Report, Vec<Gap>)> {
     let master = chart::master(conn, "m00")?;
-    Ok((positions(conn, &Scope::everything(), None)?, statements::gaps(conn, &master)?))
+    Ok((positions(conn, &Scope::everything(), Moment::default())?, statements::gaps(conn, &master)?))
 }
 
 /// One month of one bank, which twenty masters hear of in as many orders: in one database, since masters share nothing.

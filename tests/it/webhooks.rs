@@ -430,6 +430,44 @@ fn a_worker_sends_what_is_recorded_while_it_runs() {
 }
 
 #[test]
+fn an_endpoint_is_tested_over_http_by_its_owner_who_hears_how_it_went() {
+    on_both(|test| {
+        let served = Served::on(test);
+        let (_, tia) = served.person("tia", &[("product-client", "product:tiktok")]);
+        let (_, dou) = served.person("dou", &[("product-client", "product:douyin")]);
+        let well = Receiver::new();
+        let ill = Receiver::answering(Box::new(|_| "500 Internal Server Error".to_owned()));
+        let add = |key: &str, url: &str| {
+            let added = served.post("/v1/webhooks", &tia, key, serde_json::json!({ "url": url }));
+            assert_eq!(added.status, 201, "{added:?}");
+            let added = added.json();
+            (
+                added["id"].as_str().expect("an id").to_owned(),
+                Secret::given(added["secret"].as_str().expect("a secret")),
+            )
+        };
+        let ((good, secret), (bad, _)) = (add("a1", &well.url), add("a2", &ill.url));
+        let ask =
+            |token: &str, id: &str| served.post(&format!("/v1/webhooks/{id}/test"), token, "t", serde_json::json!({}));
+        let told = ask(&tia, &good).json();
+        assert_eq!(
+            (&told["taken"], &told["status"], &told["error"]),
+            (&true.into(), &200.into(), &serde_json::Value::Null)
+        );
+        let heard = well.heard();
+        assert_eq!((heard.len(), &heard[0].json()["type"]), (1, &"webhook.test".into()));
+        assert!(heard[0].is_signed_by(&secret));
+        let failed = ask(&tia, &bad).json();
+        assert_eq!((&failed["taken"], &failed["status"]), (&false.into(), &500.into()), "{failed}");
+        assert!(failed["error"].is_string());
+        let log = served.get(&format!("/v1/webhooks/{bad}/deliveries?failed=true"), &tia).json();
+        assert_eq!(log["items"].as_array().map(Vec::len), Some(1), "{log}");
+        assert_eq!((ask(&dou, &good).status, ask(&dou, "wh_none").status, well.heard().len()), (404, 404, 1));
+        assert_clean(&served.db);
+    });
+}
+
+#[test]
 fn nobody_touches_an_endpoint_of_somebody_else() {
     on_both(|test| {
         let given = Given::new(test);

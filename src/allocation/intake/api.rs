@@ -3,7 +3,7 @@
 use super::{Arrival, TakenIn, take_in_by};
 use crate::access::Permission;
 use crate::allocation::api::{FileProblem, Masters, Statement, most, problems, statement_of};
-use crate::banking::Profiles;
+use crate::banking::{Profile, Profiles};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::http::{Call, Limit, Nothing, Operation, Page, Paging, Refusal, get, post};
@@ -34,15 +34,60 @@ pub fn operations() -> Vec<Operation> {
         get("/v1/statement-files/{file}", "statement_files.show", "One file and its statements, by id or digest")
             .may(read)
             .reads(file),
+        get("/v1/profiles", "profiles.list", "What this server knows of banks' own files, such as CSV")
+            .may(read)
+            .reads(all_profiles),
     ]
 }
 
-/// How a file is called.
+/// How a file is called, and what it is read by where it does not say itself what it is.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Upload {
     /// Its name where it came from.
     name: String,
+    /// The name of a profile of this server's that a CSV or BAI2 file is read by; without one, CSV is read by the profile whose header it has.
+    profile: Option<String>,
+    /// The text of a profile (TOML) that comes with the file.
+    profile_toml: Option<String>,
+}
+
+/// The profiles that a file is read by.
+fn profiles_for(call: &Call, upload: &Upload) -> Result<Profiles> {
+    let bad = |why: String| Error::from(Refusal::BadQuery { why });
+    match (&upload.profile, &upload.profile_toml) {
+        (None, None) => Ok(call.profiles().clone()),
+        (Some(name), None) => call.profiles().by_name(name).cloned().map(Profiles::named).ok_or_else(|| {
+            bad(format!("there is no profile {name} here: /v1/profiles lists them, and profile_toml brings one along"))
+        }),
+        (None, Some(text)) => Profile::parse(text).map(Profiles::named).map_err(|problem| Error::Refused {
+            code: "unusable_profile",
+            message: format!("profile_toml: {}", problem.trim_end()),
+        }),
+        (Some(_), Some(_)) => Err(bad("profile or profile_toml: a file is read by one".to_owned())),
+    }
+}
+
+/// A profile that this server has.
+#[derive(Serialize, JsonSchema)]
+struct FileProfile {
+    /// By which a file that is sent can name it.
+    name: String,
+    /// Of which files it tells: `csv` or `bai2`.
+    format: String,
+    /// All of it, as TOML.
+    toml: String,
+}
+
+fn all_profiles(call: &Call, paging: &Paging) -> Result<Page<FileProfile>> {
+    let mut all = Vec::new();
+    // A profile tells of a bank's accounts, whoever they are of.
+    for p in call.profiles().all().iter().filter(|_| call.scope().is_everything()) {
+        let format = p.format().as_str().to_owned();
+        all.push(FileProfile { name: p.name().to_owned(), format, toml: p.text().to_owned() });
+    }
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(call.page_of(all, paging.limit, |p| p.name.clone()))
 }
 
 /// A file, and what became of it.
@@ -81,6 +126,7 @@ fn take_in(call: &Call, upload: &Upload, body: &mut dyn Read) -> Result<BankFile
     if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
         return Err(Refusal::BadQuery { why: "name is the file's name: 1 to 200 signs".to_owned() }.into());
     }
+    let profiles = profiles_for(call, upload)?;
     let broken = |e: std::io::Error| Error::Broken(format!("an upload cannot be kept: {e}"));
     // Read twice: once for the digest by which it is known, once to store it. So it is put aside first.
     let mut aside = tempfile::tempfile().map_err(broken)?;
@@ -93,7 +139,7 @@ fn take_in(call: &Call, upload: &Upload, body: &mut dyn Read) -> Result<BankFile
         size = size.saturating_add(i64::try_from(part.len()).unwrap_or(i64::MAX));
     }
     if size == 0 {
-        return Err(Refusal::BadBody { why: "it is empty; send the bytes of the file".to_owned() }.into());
+        return Err(Refusal::no_file().into());
     }
     aside.rewind().map_err(broken)?;
     let (sha256, _) = crate::db::seal::sha256_of(&aside).map_err(broken)?;
@@ -106,7 +152,7 @@ fn take_in(call: &Call, upload: &Upload, body: &mut dyn Read) -> Result<BankFile
             again.rewind()?;
             Ok(Box::new(again))
         };
-        let arrival = Arrival { name: &of, channel: "http", profiles: &Profiles::default() };
+        let arrival = Arrival { name: &of, channel: "http", profiles: &profiles };
         let taken = take_in_by(&db, &who, &arrival, &open, &mut |_, _| {});
         if let Err(e) = &taken {
             tracing::info!(%e, "a file that came over HTTP was not taken in");

@@ -7,7 +7,7 @@ use crate::db::seal::hex;
 use crate::error::{Error, Result};
 use crate::http::{Call, Day, Limit, Moment, Money, Nothing, Operation, Page, Paging, Refusal, get};
 use crate::ledger::{self, AccountRow, DayBasis, EntryView, PostingView};
-use crate::time::{from_stored, rfc3339};
+use crate::time::{Instant, from_stored, rfc3339};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -232,6 +232,7 @@ fn place(call: &Call) -> Result<Option<(i64, i64)>> {
 fn page_of_postings(
     call: &Call,
     days: Option<(NaiveDate, NaiveDate)>,
+    known_at: Option<Instant>,
     limit: Option<Limit>,
 ) -> Result<(AccountRow, Vec<Posting>, Option<String>)> {
     let (from, limit) = (place(call)?, Limit::of(limit));
@@ -239,7 +240,8 @@ fn page_of_postings(
         let a = account_seen(conn, call.scope(), call.path("account"))?;
         let seen = Seen::of(conn, call.scope())?;
         let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-        let mut found = ledger::postings_page(conn, a.id, days, from, most)?;
+        let last = known_at.map_or(Ok(i64::MAX), |at| ledger::entry_at(conn, at))?;
+        let mut found = ledger::postings_page(conn, a.id, days, (from, last), most)?;
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(p, _)| format!("{}.{}", p.entry, p.leg));
@@ -249,7 +251,7 @@ fn page_of_postings(
 }
 
 fn postings(call: &Call, paging: &Paging) -> Result<Page<Posting>> {
-    let (_, all, next) = page_of_postings(call, None, paging.limit)?;
+    let (_, all, next) = page_of_postings(call, None, None, paging.limit)?;
     Ok(call.page(all, next))
 }
 
@@ -261,6 +263,8 @@ struct Days {
     from: Day,
     /// The last booking day.
     to: Day,
+    /// As it was known at this instant; RFC 3339.
+    known_at: Option<Moment>,
     /// How many postings a page has.
     limit: Option<Limit>,
     /// `next_cursor` of the page before.
@@ -277,6 +281,8 @@ struct AccountStatement {
     from: NaiveDate,
     /// The last booking day.
     to: NaiveDate,
+    /// The instant that was asked for; RFC 3339. Null: now.
+    known_at: Option<String>,
     /// Booked at the end of the day before.
     opening: Money,
     /// Booked at the end of the last day.
@@ -291,14 +297,19 @@ fn statement(call: &Call, days: &Days) -> Result<AccountStatement> {
     }
     let (first, last) = (days.from.0, days.to.0);
     let before = first.pred_opt().unwrap_or(first);
-    let (a, all, next) = page_of_postings(call, Some((first, last)), days.limit)?;
+    let known_at = days.known_at.map(|at| at.0);
+    let (a, all, next) = page_of_postings(call, Some((first, last)), known_at, days.limit)?;
     let (opening, closing) = call.read(|conn| {
-        let opening = ledger::as_of(conn, a.id, DayBasis::Booking, before)?;
-        Ok((opening, ledger::as_of(conn, a.id, DayBasis::Booking, last)?))
+        let mut of = |day| match known_at {
+            None => ledger::as_of(conn, a.id, DayBasis::Booking, day),
+            Some(at) => ledger::as_of_and_known(conn, a.id, DayBasis::Booking, day, at),
+        };
+        Ok((of(before)?, of(last)?))
     })?;
     Ok(AccountStatement {
         from: first,
         to: last,
+        known_at: known_at.map(rfc3339),
         opening: money(&a, a.kind().natural(opening)),
         closing: money(&a, a.kind().natural(closing)),
         postings: call.page(all, next),

@@ -5,6 +5,7 @@ use super::super::bench_access::somebody;
 use super::{Context, Plan, open_accounts, percentile, print_json, refuse_real_treasury, resident_mib};
 use crate::access::{self, Cost, Secret};
 use crate::app;
+use crate::banking::Profiles;
 use crate::config;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
@@ -47,8 +48,8 @@ pub(super) fn run(context: &Context, args: &EventsArgs) -> Result<()> {
     let hours = TimeDelta::hours;
     let access = access::Settings { cost: Cost::USUAL, shortest_password: 12, idle: hours(1), longest: hours(1) };
     let (session, _) = somebody(context, &db, &access)?;
-    let server = config::load(context.config.as_deref())?.server;
-    let settings = http::Settings { server, access, signals: false };
+    let config::Config { server, webhooks, .. } = config::load(context.config.as_deref())?;
+    let settings = http::Settings { server, access, profiles: Profiles::default(), webhooks, signals: false };
     let broken = |e: std::io::Error| Error::Broken(format!("the benchmark's server cannot be reached: {e}"));
     let listener = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
     let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;

@@ -8,6 +8,7 @@
 use super::{decimal, percentile, refuse_real_treasury, resident_mib};
 use crate::access::{self, Cost, Holder, NewKey, NewPerson, Secret};
 use crate::app::{self, TreasuryFile};
+use crate::banking::Profiles;
 use crate::cli::{Context, print_json};
 use crate::config;
 use crate::db::{Db, head};
@@ -100,11 +101,11 @@ pub(super) fn run(context: &Context, args: &HttpArgs) -> Result<()> {
     let plan = Plan::declare(context, &db, args.leaves, args.keys)?;
     let hours = TimeDelta::hours;
     let access = access::Settings { cost: Cost::USUAL, shortest_password: 12, idle: hours(1), longest: hours(1) };
-    let mut server = config::load(context.config.as_deref())?.server;
+    let config::Config { mut server, webhooks, .. } = config::load(context.config.as_deref())?;
     // What a principal may ask protects a server in production; here one asks all the time.
     server.requests_per_second = 0;
     server.requests_at_once = server.requests_at_once.max(u32::from(args.clients) * 2);
-    let settings = http::Settings { server, access, signals: false };
+    let settings = http::Settings { server, access, profiles: Profiles::default(), webhooks, signals: false };
     let broken = |e: std::io::Error| Error::Broken(format!("the benchmark's server cannot listen: {e}"));
     let listener = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
     let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::ledger::{AccountId, Basis, Cause, NewEntry, NewPosting, POST};
 use crate::money::{Currency, Minor};
-use crate::positions::positions;
+use crate::positions::{Moment, positions};
 use crate::time::{Clock, SystemClock, day_of};
 use chrono::NaiveDate;
 use serde_json::json;
@@ -286,7 +286,7 @@ impl Plan {
 
     /// All of it came, and the book is what the bank says.
     fn prove(&self, db: &Db, taken: &intake::TakenIn) -> Result<()> {
-        let report = db.read(|conn| positions(conn, &Scope::everything(), None))?;
+        let report = db.read(|conn| positions(conn, &Scope::everything(), Moment::default()))?;
         let master = report.masters.iter().find(|m| m.master == self.master);
         let agrees = master.and_then(|m| m.difference).is_some_and(|d| d.minor.is_zero());
         let waiting = db.read(|conn| allocation::waiting(conn, Some(&self.master)))?.len() as u64;

@@ -8,7 +8,7 @@ use crate::demo::{Demo, DemoFile};
 use crate::error::{Error, Result};
 use crate::expectations;
 use crate::money::Currency;
-use crate::positions::{MasterLine, Report, positions_in};
+use crate::positions::{MasterLine, Moment, Report, positions_in};
 use crate::rates::{self, Asked, Converter, rounded};
 use crate::statements;
 use crate::time::day_of;
@@ -67,7 +67,7 @@ pub fn read<'d>(db: &Db, demo: &'d Demo) -> Result<Summary<'d>> {
         lumps.push((file, read.into_iter().map(|s| (s.master, s.total)).collect::<BTreeSet<_>>()));
     }
     db.read(|conn| {
-        let report = positions_in(conn, &crate::actor::Scope::everything(), None, into, &asked)?;
+        let report = positions_in(conn, &crate::actor::Scope::everything(), Moment::default(), into, &asked)?;
         let quotes = rates::quotes(conn, &asked)?;
         let converter = Converter::new(&quotes, into);
         let waiting = allocation::waiting(conn, None)?;

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::time::{Instant, day_of, stored};
 use chrono::{NaiveDate, NaiveTime};
 use diesel::prelude::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl};
+use diesel::sql_types::{BigInt, Date};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
 
@@ -23,9 +24,9 @@ pub enum DayBasis {
 
 #[derive(QueryableByName)]
 struct SumRow {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    #[diesel(sql_type = BigInt)]
     account: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    #[diesel(sql_type = BigInt)]
     value: i64,
 }
 
@@ -106,15 +107,52 @@ pub fn all_as_of(conn: &mut Conn, basis: DayBasis, day: NaiveDate) -> Result<Has
     let sql = format!(
         "SELECT account, CAST(SUM({columns}) AS BIGINT) AS value FROM day_totals WHERE day <= $1 GROUP BY account"
     );
-    let rows: Vec<SumRow> = sql_query(sql).bind::<diesel::sql_types::Date, _>(day).load(conn).map_err(broken)?;
+    let rows: Vec<SumRow> = sql_query(sql).bind::<Date, _>(day).load(conn).map_err(broken)?;
     Ok(rows.into_iter().map(|r| (r.account, r.value)).collect())
 }
 
-/// What was held on all accounts as of the end of a day of recording; accounts without holds are left out.
+/// As [`all_as_of`], from what was known at an instant: see [`as_of_and_known`].
+pub fn all_as_of_and_known(
+    conn: &mut Conn,
+    basis: DayBasis,
+    day: NaiveDate,
+    instant: Instant,
+) -> Result<HashMap<i64, i64>> {
+    let (columns, of_entry) = match basis {
+        DayBasis::Booking => ("booked_debits - booked_credits", "booked_on"),
+        DayBasis::Value => ("valued_debits - valued_credits", "valued_on"),
+    };
+    let today = day_of(instant);
+    let midnight = today.and_time(NaiveTime::MIN).and_utc() - chrono::TimeDelta::microseconds(1);
+    let (after, last) = (entry_at(conn, midnight)?, entry_at(conn, instant)?);
+    let sql = format!(
+        "SELECT account, CAST(SUM(value) AS BIGINT) AS value FROM (\
+         SELECT account, SUM({columns}) AS value FROM day_totals WHERE day <= $1 AND recorded_on < $2 GROUP BY account \
+         UNION ALL SELECT p.account, SUM(p.amount) FROM postings p JOIN entries e ON e.number = p.entry \
+         WHERE p.entry > $3 AND p.entry <= $4 AND e.{of_entry} <= $5 GROUP BY p.account) AS both_parts GROUP BY account"
+    );
+    let rows = sql_query(sql).bind::<Date, _>(day).bind::<Date, _>(today);
+    let rows = rows.bind::<BigInt, _>(after).bind::<BigInt, _>(last).bind::<Date, _>(day);
+    let rows: Vec<SumRow> = rows.load(conn).map_err(broken)?;
+    Ok(rows.into_iter().map(|r| (r.account, r.value)).collect())
+}
+
+/// The balances of all accounts after an entry, debit positive: one seek for each account, however many postings there are.
+pub fn all_as_known(conn: &mut Conn, last_entry: i64) -> Result<HashMap<i64, i64>> {
+    newest(conn, "postings", "balance_after", last_entry)
+}
+
+/// What was held on all accounts after an entry: one seek for each account; those without holds are left out.
 pub fn all_held_at(conn: &mut Conn, last_entry: i64) -> Result<HashMap<i64, i64>> {
-    let sql = "SELECT account, CAST(SUM(CASE kind WHEN 'placed' THEN amount ELSE -amount END) AS BIGINT) AS value \
-               FROM holds WHERE entry <= $1 GROUP BY account";
-    let rows: Vec<SumRow> =
-        sql_query(sql).bind::<diesel::sql_types::BigInt, _>(last_entry).load(conn).map_err(broken)?;
+    newest(conn, "holds", "held_after", last_entry)
+}
+
+/// What the newest movement of each account up to an entry has left.
+fn newest(conn: &mut Conn, movements: &str, left: &str, last_entry: i64) -> Result<HashMap<i64, i64>> {
+    let sql = format!(
+        "SELECT a.id AS account, COALESCE((SELECT m.{left} FROM {movements} m WHERE m.account = a.id AND m.entry <= $1 \
+         ORDER BY m.entry DESC, m.leg DESC LIMIT 1), 0) AS value FROM accounts a"
+    );
+    let rows: Vec<SumRow> = sql_query(sql).bind::<BigInt, _>(last_entry).load(conn).map_err(broken)?;
     Ok(rows.into_iter().filter(|r| r.value != 0).map(|r| (r.account, r.value)).collect())
 }

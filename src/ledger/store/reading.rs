@@ -10,11 +10,12 @@ use crate::ledger::engine::Decided;
 use crate::ledger::{AccountId, Basis, Cause, HoldKind, HoldMove, NewEntry, NewPosting};
 use crate::time::{Instant, from_stored};
 use chrono::{NaiveDate, NaiveDateTime};
-use diesel::RunQueryDsl;
 use diesel::prelude::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable,
     SelectableHelper,
 };
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use std::collections::{BTreeSet, HashMap};
 
 /// A posting, as it is read back.
@@ -251,17 +252,18 @@ pub fn statement(
 }
 
 /// A page of an account's postings: the newest first, before a place (entry and leg); or those of some booking days, in the
-/// order of recording, behind a place.
+/// order of recording, behind a place. Up to an entry, that of what is known.
 pub fn postings_page(
     conn: &mut Conn,
     account: i64,
     days: Option<(NaiveDate, NaiveDate)>,
-    place: Option<(i64, i64)>,
+    (place, last): (Option<(i64, i64)>, i64),
     limit: i64,
 ) -> Result<Vec<(PostingView, EntryView)>> {
     let of = postings::table
         .inner_join(entries::table.on(entries::number.eq(postings::entry)))
         .filter(postings::account.eq(account))
+        .filter(postings::entry.le(last))
         .select(PostingView::as_select())
         .limit(limit);
     let found: Vec<PostingView> = match days {
@@ -287,19 +289,59 @@ pub fn postings_page(
 }
 
 /// The entries that post or hold on one of these accounts, the newest first, before a number.
+///
+/// A page costs a seek for each account and what stands on the page, however much has been posted: first the newest entry of each
+/// account, then, the newest account first, its entries back to where the page would end without them.
 pub fn entries_on(conn: &mut Conn, accounts: &[i64], before: i64, limit: i64) -> Result<Vec<EntryView>> {
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut numbers: BTreeSet<i64> = BTreeSet::new();
-    for some in accounts.chunks(5_000) {
-        let posted = postings::table.filter(postings::account.eq_any(some)).filter(postings::entry.lt(before));
-        let posted = posted.select(postings::entry).distinct().order(postings::entry.desc()).limit(limit);
-        numbers.extend(posted.load::<i64>(conn).map_err(broken)?);
-        let held = holds::table.filter(holds::account.eq_any(some)).filter(holds::entry.lt(before));
-        let held = held.select(holds::entry).distinct().order(holds::entry.desc()).limit(limit);
-        numbers.extend(held.load::<i64>(conn).map_err(broken)?);
+    for movements in ["postings", "holds"] {
+        let mut newest = newest_on(conn, movements, accounts, before)?;
+        newest.sort_unstable_by_key(|row| std::cmp::Reverse(row.entry));
+        for NewestRow { account, entry } in newest {
+            // The last one that is on the page by now: what is older cannot get onto it.
+            let oldest =
+                if numbers.len() < wanted { 0 } else { numbers.iter().rev().nth(wanted - 1).copied().unwrap_or(0) };
+            if entry <= oldest {
+                break;
+            }
+            let sql = format!(
+                "SELECT DISTINCT account, entry FROM {movements} WHERE account = $1 AND entry > $2 AND entry < $3 \
+                 ORDER BY entry DESC LIMIT $4"
+            );
+            let of = sql_query(sql).bind::<BigInt, _>(account).bind::<BigInt, _>(oldest).bind::<BigInt, _>(before);
+            let of: Vec<NewestRow> = of.bind::<BigInt, _>(limit).load(conn).map_err(broken)?;
+            numbers.extend(of.into_iter().map(|row| row.entry));
+        }
     }
-    let newest: Vec<i64> = numbers.into_iter().rev().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let newest: Vec<i64> = numbers.into_iter().rev().take(wanted).collect();
     let mut found = views(conn, &newest)?;
     found.sort_unstable_by_key(|e| std::cmp::Reverse(e.number));
+    Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct NewestRow {
+    #[diesel(sql_type = BigInt)]
+    account: i64,
+    #[diesel(sql_type = BigInt)]
+    entry: i64,
+}
+
+/// The newest entry before a number of each of these accounts that has one.
+fn newest_on(conn: &mut Conn, movements: &str, accounts: &[i64], before: i64) -> Result<Vec<NewestRow>> {
+    let mut found = Vec::new();
+    for some in accounts.chunks(5_000) {
+        // Numbers of ours, so they may stand in the text: lists of them are bound otherwise on each database.
+        let list: Vec<String> = some.iter().map(i64::to_string).collect();
+        let sql = format!(
+            "SELECT account, entry FROM (SELECT a.id AS account, COALESCE((SELECT m.entry FROM {movements} m WHERE m.account = a.id \
+             AND m.entry < $1 ORDER BY m.entry DESC, m.leg DESC LIMIT 1), 0) AS entry FROM accounts a WHERE a.id IN ({})) AS newest \
+             WHERE entry > 0",
+            list.join(", ")
+        );
+        found.extend(sql_query(sql).bind::<BigInt, _>(before).load::<NewestRow>(conn).map_err(broken)?);
+    }
     Ok(found)
 }
 

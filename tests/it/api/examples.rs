@@ -41,8 +41,12 @@ fn the_examples_of_the_page_are_answered_as_it_says() {
                     "-H" => headers.push(value().replace("$KEY", &token)),
                     "-d" => body = value().into_bytes(),
                     "--data-binary" => {
-                        drop(value());
-                        body = camt("M9", &[statement(1, "S9", 1, (2, 2), &[line(day(2), 100, "tiktok order 9")])]);
+                        let file = value();
+                        body = if file == "@rates.csv" {
+                            b"date,base,currency,rate\n2026-03-02,EUR,USD,1.1\n".to_vec()
+                        } else {
+                            camt("M9", &[statement(1, "S9", 1, (2, 2), &[line(day(2), 100, "tiktok order 9")])])
+                        };
                     }
                     address => url = address.replace("$TRIBUTARY", &format!("http://{}", served.address())),
                 }

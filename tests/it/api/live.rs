@@ -8,11 +8,11 @@ use std::time::Duration;
 use tributary::{access, ledger};
 
 /// A stream under way.
-struct Following(BufReader<TcpStream>);
+pub struct Following(BufReader<TcpStream>);
 
 impl Following {
     /// Asks for a stream; the status of the answer, and what follows it.
-    fn begin(served: &Served, token: &str, query: &str, last: Option<i64>) -> (u16, Following) {
+    pub fn begin(served: &Served, token: &str, query: &str, last: Option<i64>) -> (u16, Following) {
         let mut socket = TcpStream::connect(served.address()).expect("connected");
         socket.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
         let last = last.map(|n| format!("Last-Event-ID: {n}\r\n")).unwrap_or_default();
@@ -34,7 +34,7 @@ impl Following {
     }
 
     /// The next event: its number and what it says; `None` at the end.
-    fn next(&mut self) -> Option<(i64, serde_json::Value)> {
+    pub fn next(&mut self) -> Option<(i64, serde_json::Value)> {
         let (mut line, mut number) = (String::new(), 0);
         loop {
             line.clear();

@@ -11,7 +11,7 @@ use tributary::chart;
 use tributary::db::{Tx, Who};
 use tributary::error::Result;
 use tributary::events::{self, Filter};
-use tributary::positions::positions;
+use tributary::positions::{Moment, positions};
 use tributary::scope::{Part, Scope};
 use tributary::time::Clock;
 
@@ -235,7 +235,7 @@ pub fn sees(world: &mut World, step: &Step) -> Result<Outcome, String> {
             return Ok(vec![found.code]);
         }
         let who = admitted.who(Permission::PositionsRead)?;
-        let report = positions(conn, &who.scope, None)?;
+        let report = positions(conn, &who.scope, Moment::default())?;
         let leaves = report.positions.iter().map(|p| format!("{} {}", p.sub_account, p.booked));
         let masters = report.masters.iter().map(|m| format!("master {} {}", m.master, m.book));
         Ok(leaves.chain(masters).collect())
