@@ -36,7 +36,7 @@ pub mod check;
 pub mod content;
 mod deciding;
 mod kind;
-mod policies;
+pub mod policies;
 pub mod policy;
 mod shown;
 mod store;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
 
+pub mod api;
+
 /// How long a proposal waits, where nothing else is said.
 const EXPIRES_DAYS: i64 = 14;
 /// And at most.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The rows of proposals.
 pub fn operations() -> Vec<Operation> {
-    vec![
+    let mut all = vec![
         get("/v1/proposals", "proposals.list", "What waits for approval, the newest first").signed_in().reads(list),
         get(
             "/v1/proposals/{proposal}",
@@ -30,7 +30,9 @@ pub fn operations() -> Vec<Operation> {
         post("/v1/proposals/{proposal}/withdraw", "proposals.withdraw", "Take one's own back")
             .signed_in()
             .writes(withdraw),
-    ]
+    ];
+    all.extend(approvals::policies::api::operations());
+    all
 }
 
 /// Which proposals.

@@ -1,5 +1,6 @@
 //! Who may do what, over HTTP: joining by an invitation, coming back after a reset, roles of the treasury's own, roles of keys.
 
+use super::open::send;
 use super::{PASSWORD, Sent, Served, on_both};
 use crate::given::{assert_clean, texts};
 use serde_json::{Value, json};
@@ -69,6 +70,36 @@ fn a_person_joins_by_an_invitation_is_reset_and_comes_back_and_nobody_else_learn
             events.iter().all(|e| !e.contains("Eve") && !e.contains(invitation)),
             "personal data stays out of events"
         );
+        assert_clean(&served.db);
+    });
+}
+
+#[test]
+fn policies_are_shown_and_changed_by_four_eyes() {
+    on_both(|test| {
+        let served = Served::on(test);
+        let (_, kim) = served.person("kim", &[("rule-keeper", "all")]);
+        let (_, ann) = served.person("ann", &[("approver", "all")]);
+        let (_, ben) = served.person("ben", &[("approver", "all")]);
+        let of = |kind: &str| {
+            let all = served.get("/v1/policies?limit=1000", &kim).json()["items"].clone();
+            let found = all.as_array().expect("items").iter().find(|p| p["kind"] == kind).cloned();
+            found.unwrap_or_else(|| panic!("{all}"))
+        };
+        assert_eq!(of("limits")["version"], 0);
+        let send = |key: &str, text: &str| send(&served, "/v1/policies", &kim, Some(key), text.as_bytes());
+        assert_eq!(send("p0", "policy = 1").code(), "bad_policies");
+        let text = "[[policy]]\nkind = \"limits\"\nexpires_days = 3\nneeds = { role = \"approver\" }\n";
+        let asked = send("p1", text).json();
+        let id = asked["proposal"].as_str().unwrap_or_else(|| panic!("{asked}"));
+        let path = format!("/v1/proposals/{id}");
+        let digest = served.get(&path, &ann).json()["digest"].clone();
+        let approve =
+            |token: &str| served.post(&format!("{path}/approve"), token, "a", json!({ "digest": digest })).json();
+        assert_eq!((&approve(&ann)["carried_out"], &of("limits")["version"]), (&json!(false), &json!(0)));
+        assert_eq!(approve(&ben)["carried_out"], true);
+        let now = of("limits");
+        assert_eq!((&now["version"], &now["expires_days"]), (&json!(1), &json!(3)), "{now}");
         assert_clean(&served.db);
     });
 }
