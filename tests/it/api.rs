@@ -1,12 +1,18 @@
 //! The HTTP API on both databases, through a real server: who is let in, what takes effect once, what is refused and how, and
 //! the document that says so.
 
+mod child;
 mod document;
 mod examples;
+mod hostile;
 mod live;
 mod metrics;
+mod outage;
 mod plumbing;
+mod proof;
 mod rights;
+mod tls;
+mod together;
 mod work;
 mod writes;
 
