@@ -129,7 +129,7 @@ fn begin(db: &Arc<Db>, who: &Arc<Who>, stopping: &Arc<AtomicBool>) -> Result<()>
     })?;
     if let Some(job) = job {
         let run = Run { db: Arc::clone(db), who: Arc::clone(who), stopping: Arc::clone(stopping), owner, job };
-        std::thread::spawn(move || run.to_the_end());
+        std::thread::spawn(move || run.follow());
     }
     Ok(())
 }
@@ -144,7 +144,7 @@ struct Run {
 }
 
 impl Run {
-    fn to_the_end(self) {
+    fn follow(self) {
         let mut found: Found = serde_json::from_str(&self.job.cursor).unwrap_or_default();
         let mut at = self.job.cursor.clone();
         let counts = Arc::new([AtomicI64::new(0), AtomicI64::new(0)]);
