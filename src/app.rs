@@ -2,6 +2,7 @@
 
 pub mod api;
 mod metrics;
+mod proof;
 
 use crate::access;
 use crate::allocation::{self, rules::RuleFile};
@@ -118,6 +119,7 @@ pub fn apply_in(tx: &mut Tx<'_>, file: TreasuryFile) -> Result<AppliedFile> {
 pub fn operations() -> Vec<Operation> {
     let mut all = http::operations();
     all.extend(api::operations());
+    all.extend(proof::operations());
     all.extend(metrics::operations());
     all.extend(access::api::operations());
     all.extend(positions::api::operations());

@@ -180,6 +180,8 @@ pub struct Server {
     pub head_seconds: u32,
     /// Its body too, or a file's next part.
     pub body_seconds: u32,
+    /// A client that takes nothing of its answer for so long is cut off.
+    pub answer_seconds: u32,
     /// A connection on which nothing is asked is kept for so long.
     pub keep_alive_seconds: u32,
     /// How long a stop waits for what runs.

@@ -173,10 +173,18 @@ fn work(db: &Db, now: Instant) -> Result<Vec<Finding>> {
     }
     let of = |job: jobs::Job| {
         let why = job.problem.unwrap_or_else(|| "it was interrupted, and nobody works on it".to_owned());
-        let mend = "import the file again: it goes on where it was";
-        look("work", format!("{} of {} is not done: {why}", job.kind, job.subject), mend)
+        look("work", format!("{} of {} is not done: {why}", job.kind, job.subject), mend_of(&job.kind))
     };
     Ok(waiting.into_iter().map(of).collect())
+}
+
+/// What to do about work of this kind that was interrupted.
+pub(crate) fn mend_of(kind: &str) -> &'static str {
+    match kind {
+        "statement.post" => "import the file again: it goes on where it was (so it does when `tributary serve` starts)",
+        "check" => "start it again (`POST /v1/check`), or run `tributary check`: it begins anew",
+        _ => "ask again for what it was to do",
+    }
 }
 
 fn bank(db: &Db, _: Instant) -> Result<Vec<Finding>> {

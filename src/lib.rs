@@ -29,5 +29,6 @@ pub mod scope;
 pub mod sheet;
 pub mod statements;
 pub mod time;
+pub mod tls;
 pub mod transfers;
 pub mod webhooks;

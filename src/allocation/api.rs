@@ -7,7 +7,7 @@ use crate::chart::{self, MasterRow};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change, Done};
-use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Paging, Refusal, get, post};
+use crate::http::{Answer, Asked, Call, Limit, Money, Nothing, Operation, Page, Paging, Refusal, Why, get, post};
 use crate::ledger;
 use crate::money::Currency;
 use crate::scope::Scope;
@@ -345,16 +345,6 @@ fn difference(call: &Call, _: &Nothing) -> Result<Differences> {
         text: d.text,
     });
     Ok(Differences { restates: Some(earlier), lines: found.collect() })
-}
-
-/// Why something is decided.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "DecisionReason")]
-struct Why {
-    /// In a few words; kept.
-    #[schemars(length(min = 3))]
-    reason: String,
 }
 
 /// Accepting posts in many commits, so it has its identity in the statement: one that is accepted waits no more.

@@ -1,4 +1,4 @@
-//! What is of no single feature, over HTTP: the treasury file, seals, jobs, and the proof over everything.
+//! What is of no single feature, over HTTP: the treasury file, seals, and jobs.
 
 use super::TreasuryFile;
 use crate::access::Permission;
@@ -6,9 +6,11 @@ use crate::chart;
 use crate::db::jobs::{self, Job};
 use crate::db::seal::hex;
 use crate::db::{SealView, Tx, seals_page};
+use crate::doctor;
 use crate::error::{Error, Result};
 use crate::four_eyes;
 use crate::http::{Asked, Call, Limit, Nothing, Operation, Page, Paging, get, post};
+use crate::ledger::check::Violation;
 use crate::time::{from_stored, rfc3339};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,13 +39,6 @@ pub fn operations() -> Vec<Operation> {
         .takes(import),
         get("/v1/seals", "seals.list", "Seals of the journal, the newest first").may(Permission::ProofRun).reads(seals),
         get("/v1/seals/{number}", "seals.show", "One seal").may(Permission::ProofRun).reads(seal),
-        get(
-            "/v1/check",
-            "check.run",
-            "Prove that every stored number follows from what it was made of; long on a large treasury",
-        )
-        .may(Permission::ProofRun)
-        .reads(check),
         get("/v1/jobs", "jobs.list", "Long work, the newest first").may(Permission::StatementsRead).reads(all_jobs),
         get("/v1/jobs/{job}", "jobs.show", "One piece of long work").may(Permission::StatementsRead).reads(one_job),
     ]
@@ -208,30 +203,19 @@ fn seal(call: &Call, _: &Nothing) -> Result<Seal> {
     found.into_iter().find(|s| s.number == number).map(seal_of).ok_or_else(absent)
 }
 
-/// What the proof has found.
-#[derive(Serialize, JsonSchema)]
-struct Proof {
-    /// Whether nothing is wrong.
-    ok: bool,
-    /// What is.
-    violations: Vec<Violated>,
-}
-
 /// Something that must never be.
-#[derive(Serialize, JsonSchema)]
-struct Violated {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Violated {
     /// Its number, such as `I3`.
     invariant: String,
     /// For people.
     what: String,
 }
 
-fn check(call: &Call, _: &Nothing) -> Result<Proof> {
-    call.scope().need_everything("the proof")?;
-    let found = super::check(call.db(), |_, _| {})?;
-    let violations: Vec<Violated> =
-        found.into_iter().map(|v| Violated { invariant: v.invariant.to_owned(), what: v.what }).collect();
-    Ok(Proof { ok: violations.is_empty(), violations })
+impl From<Violation> for Violated {
+    fn from(v: Violation) -> Violated {
+        Violated { invariant: v.invariant.to_owned(), what: v.what }
+    }
 }
 
 /// A piece of long work.
@@ -239,29 +223,37 @@ fn check(call: &Call, _: &Nothing) -> Result<Proof> {
 struct LongWork {
     /// Its id.
     id: String,
-    /// What is done: `statement.post` posts the lines of a bank file.
+    /// What is done: `statement.post` posts the lines of a bank file, `check` proves everything.
     kind: String,
     /// To what: the file's id.
     subject: String,
     /// `ready` (also while it is worked on), `done` or `failed`.
     state: String,
-    /// How far it is.
+    /// How far it is; of a proof, what it has found is at /v1/check.
     progress: Option<serde_json::Value>,
     /// When it was accepted; RFC 3339.
     created_at: String,
-    /// Why it failed.
+    /// Why it failed, and what to do.
     problem: Option<String>,
 }
 
 fn job_of(j: Job) -> LongWork {
+    let mut progress: Option<serde_json::Value> = serde_json::from_str(&j.cursor).ok();
+    if j.kind == super::proof::JOB
+        && let Some(found) = progress.as_mut().and_then(|p| p.as_object_mut())
+    {
+        // Whoever may see jobs need not see what a proof has found.
+        found.retain(|name, _| ["entries", "entries_of"].contains(&name.as_str()));
+    }
+    let mend = doctor::mend_of(&j.kind);
     LongWork {
-        progress: serde_json::from_str(&j.cursor).ok(),
+        progress,
         created_at: rfc3339(from_stored(j.created_at)),
         id: j.id,
         kind: j.kind,
         subject: j.subject,
         state: j.state,
-        problem: j.problem,
+        problem: j.problem.map(|why| format!("{why}; {mend}")),
     }
 }
 

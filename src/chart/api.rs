@@ -5,7 +5,7 @@ use crate::access::Permission;
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change};
-use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Paging, get, post, put};
+use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Paging, Why, get, post, put};
 use crate::ledger::{AccountRow, Terms};
 use crate::scope::Scope;
 use crate::time::{from_stored, rfc3339};
@@ -436,16 +436,6 @@ fn change_limits(tx: &mut Tx<'_>, asked: &Asked<Nothing, NewLimits>) -> Result<C
     let (_, proposal) = four_eyes::submit_in(tx, &Change::Limits(change))?.parts();
     let account = leaf(tx.conn(), &scope, code)?;
     Ok(ChangedLimits { limits: limits_of(&account, &terms(&account)), proposal })
-}
-
-/// Why something is done.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "LeafReason")]
-struct Why {
-    /// In a few words; kept.
-    #[schemars(length(min = 1))]
-    reason: String,
 }
 
 /// Where a leaf's life stands.

@@ -1,12 +1,14 @@
 //! The command line as a client: signing in at a server as a person, and asking it for operations of its API.
 //!
-//! The session's token is kept in a file that only its owner can read, in the user's folder of settings. Passwords go over plain HTTP
-//! only to this very machine: this build speaks no TLS, and a password that travels unprotected is everybody's.
+//! The session's token is kept in a file that only its owner can read, in the user's folder of settings. Passwords and tokens go over TLS,
+//! and over plain HTTP only to this very machine unless it is said otherwise: what travels unprotected is everybody's. Redirects are
+//! not followed, since the token would go along.
 
 use super::{Context, print_json, prompt};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::time::{Clock, SystemClock};
+use crate::tls;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -18,9 +20,15 @@ use std::time::Duration;
 /// Where to sign in.
 #[derive(Debug, clap::Args)]
 pub struct Login {
-    /// The server, such as http://127.0.0.1:8080
+    /// The server, such as https://treasury.example.com
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     server: String,
+    /// Whom to trust in place of the system's authorities: a file of certificates, PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Send the password over plain HTTP to another machine too: everybody on the way can read it
+    #[arg(long)]
+    allow_plain_http: bool,
     /// By which you sign in; asked for where it is left out
     #[arg(long)]
     login: Option<String>,
@@ -50,6 +58,9 @@ struct Session {
     server: String,
     token: String,
     expires_at: String,
+    /// The certificates that were trusted when it was opened, PEM; none: the system's.
+    #[serde(default)]
+    ca: Option<String>,
 }
 
 /// The file that the session is kept in.
@@ -89,24 +100,29 @@ fn kept() -> Result<Session> {
     serde_json::from_str(&text).map_err(|_| absent())
 }
 
-/// A server's address: plain HTTP to this machine.
-fn checked(server: &str) -> Result<String> {
+/// A server's address: with TLS, or on this machine. `plain`: wherever it is.
+fn checked(server: &str, plain: bool) -> Result<String> {
     let bad = |why: &str| Error::Refused { code: "bad_server", message: format!("the server {server} {why}") };
     let address = server.trim_end_matches('/');
-    if address.starts_with("https://") {
-        return Err(bad(
-            "speaks TLS, which this build does not; run this on the server's machine, or through a tunnel such as ssh -L 8080:127.0.0.1:8080",
-        ));
-    }
-    let Some(host) = address.strip_prefix("http://") else {
-        return Err(bad("is no address; write http://127.0.0.1:8080"));
+    let uri = address.parse::<ureq::http::Uri>().ok();
+    let is_plain_path = uri.as_ref().is_some_and(|uri| matches!(uri.path(), "" | "/") && uri.query().is_none());
+    let host =
+        uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?.as_str()))).filter(|_| is_plain_path);
+    let host = match host {
+        Some((_, authority)) if authority.contains('@') => {
+            return Err(bad("carries a name or password; `login` asks for them"));
+        }
+        Some(("https", _)) => return Ok(address.to_owned()),
+        Some(("http", _)) if plain => return Ok(address.to_owned()),
+        Some(("http", host)) => host,
+        _ => return Err(bad("is no address; write https://treasury.example.com, or http://127.0.0.1:8080")),
     };
     let bare = ["127.0.0.1", "localhost", "[::1]"].iter().find_map(|own| host.strip_prefix(own));
     let is_port =
         |rest: &str| rest.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
     if !bare.is_some_and(|rest| rest.is_empty() || is_port(rest)) {
         return Err(bad(
-            "is another machine, and plain HTTP would show your password on the way; run this on the server's machine, or through a tunnel such as ssh -L 8080:127.0.0.1:8080",
+            "is another machine, and plain HTTP would show your password on the way; write https://, or go through a tunnel such as ssh -L 8080:127.0.0.1:8080 (--allow-plain-http sends it all the same)",
         ));
     }
     Ok(address.to_owned())
@@ -114,6 +130,7 @@ fn checked(server: &str) -> Result<String> {
 
 struct Request<'r> {
     server: &'r str,
+    ca: Option<&'r str>,
     token: Option<&'r str>,
     method: &'r str,
     path: &'r str,
@@ -123,9 +140,18 @@ struct Request<'r> {
 
 /// Status and document.
 fn send(request: Request<'_>) -> Result<(u16, Value)> {
-    let Request { server, token, method, path, body, headers } = request;
-    let config =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
+    let Request { server, ca, token, method, path, body, headers } = request;
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(Duration::from_secs(120)));
+    if server.starts_with("https://") {
+        config = config.tls_config(trusted(ca)?);
+    } else {
+        // A proxy would be another machine.
+        config = config.proxy(None);
+    }
     let agent: ureq::Agent = config.build().into();
     let mut asked = ureq::http::Request::builder().method(method).uri(format!("{server}{path}"));
     asked = asked.header("user-agent", concat!("tributary/", env!("CARGO_PKG_VERSION")));
@@ -149,6 +175,13 @@ fn send(request: Request<'_>) -> Result<(u16, Value)> {
     let document =
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
     Ok((status, document))
+}
+
+/// Whom to trust: the certificates given, else whom the system trusts.
+fn trusted(ca: Option<&str>) -> Result<ureq::tls::TlsConfig> {
+    let Some(pem) = ca else { return Ok(tls::of_the_system()) };
+    let bad = |why: String| Error::Refused { code: "bad_ca", message: format!("the file of --ca {why}") };
+    tls::of_pem(pem.as_bytes()).map_err(bad)
 }
 
 /// A refusal as the server has said it. Codes are static in this program, and those of a server may be newer: the sentence has it.
@@ -192,22 +225,28 @@ fn ask_with(
     }
     headers.extend(if_match.map(|tag| ("if-match", tag.to_owned())));
     let token = Some(session.token.as_str());
-    answered(send(Request { server: &session.server, token, method, path, body, headers })?)
+    let ca = session.ca.as_deref();
+    answered(send(Request { server: &session.server, ca, token, method, path, body, headers })?)
 }
 
 /// Signs in.
 pub fn login(context: &Context, args: &Login) -> Result<()> {
-    let server = checked(&args.server)?;
+    let server = checked(&args.server, args.allow_plain_http)?;
+    let unreadable = |path: &Path, e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
+    let ca = args.ca.as_ref().map(|p| std::fs::read_to_string(p).map_err(|e| unreadable(p, e))).transpose()?;
+    // Before anything is asked for.
+    trusted(ca.as_deref())?;
     let login = args.login.clone().map_or_else(|| prompt::line("login"), Ok)?;
     let password = prompt::secret("password")?;
     let code = prompt::secret("code")?;
     let body = json!({ "login": login, "password": password.reveal(), "code": code.reveal() });
     let body = Some(body.to_string().into_bytes());
     let path = "/v1/sign-in";
-    let opened =
-        answered(send(Request { server: &server, token: None, method: "POST", path, body, headers: Vec::new() })?)?;
+    let request =
+        Request { server: &server, ca: ca.as_deref(), token: None, method: "POST", path, body, headers: Vec::new() };
+    let opened = answered(send(request)?)?;
     let text = |name: &str| opened[name].as_str().unwrap_or_default().to_owned();
-    let session = Session { server: server.clone(), token: text("token"), expires_at: text("expires_at") };
+    let session = Session { server: server.clone(), token: text("token"), expires_at: text("expires_at"), ca };
     let file = keep(&session)?;
     if context.json {
         return print_json(&json!({ "server": server, "person": opened["person"], "expires_at": session.expires_at }));
@@ -224,6 +263,7 @@ pub fn logout(context: &Context) -> Result<()> {
     let session = kept()?;
     let request = Request {
         server: &session.server,
+        ca: session.ca.as_deref(),
         token: Some(&session.token),
         method: "POST",
         path: "/v1/sign-out",
@@ -272,17 +312,26 @@ mod tests {
 
     #[test]
     fn a_password_travels_unprotected_within_this_machine_only() {
-        for fine in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:8080"] {
-            assert!(checked(fine).is_ok(), "{fine}");
+        for fine in [
+            "http://127.0.0.1:8080",
+            "http://localhost:1/",
+            "http://[::1]:8080",
+            "https://t.example.com",
+            "https://t:1/",
+        ] {
+            assert!(checked(fine, false).is_ok(), "{fine}");
         }
+        assert!(checked("http://10.0.0.1:8080", true).is_ok());
         for not in [
             "http://10.0.0.1:8080",
-            "https://127.0.0.1",
+            "https://t.example.com/path",
+            "https://me:secret@t.example.com",
+            "https://",
             "127.0.0.1:8080",
             "http://localhost.evil:80",
             "http://127.0.0.1@x:1",
         ] {
-            assert!(checked(not).is_err(), "{not}");
+            assert!(checked(not, false).is_err(), "{not}");
         }
     }
 }

@@ -134,7 +134,7 @@ impl Conn {
                 let mut c = SqliteConnection::establish(text).map_err(|e| failed(&e))?;
                 // The busy timeout first: every later statement may meet another process's lock.
                 let settings = format!(
-                    "PRAGMA busy_timeout = 10000; PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                    "PRAGMA busy_timeout = 5000; PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -{SQLITE_CACHE_KIB}; \
                      PRAGMA wal_autocheckpoint = 16000; PRAGMA temp_store = MEMORY;"
                 );
@@ -147,8 +147,10 @@ impl Conn {
                         if text.contains("sslmode=") { " (TLS needs a build with `--features tls`)" } else { "" };
                     Error::Broken(format!("cannot reach {url}: {e}{hint}"))
                 };
-                let mut c = PgConnection::establish(text).map_err(|e| failed(&e))?;
-                c.batch_execute("SET TIME ZONE 'UTC'; SET client_min_messages = warning").map_err(|e| failed(&e))?;
+                let mut c = PgConnection::establish(&bounded(text)).map_err(|e| failed(&e))?;
+                // A server that stands still with the writer's lock in its hand must not make all others wait for ever.
+                c.batch_execute("SET TIME ZONE 'UTC'; SET client_min_messages = warning; SET lock_timeout = '10s'")
+                    .map_err(|e| failed(&e))?;
                 Ok(Conn::Pg(c))
             }
         }
@@ -295,8 +297,66 @@ fn unsafe_setting(what: &str) -> Error {
     Error::Refused { code: "unsafe_database", message: format!("refusing to work on this database: {what}") }
 }
 
+/// How long is waited for a PostgreSQL that does not answer at all, where its URL does not say it: a network that swallows what is
+/// sent would otherwise be noticed after minutes.
+const PATIENCE: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "10000"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+];
+
+fn bounded(url: &str) -> String {
+    let mut bounded = url.to_owned();
+    for (name, value) in PATIENCE {
+        if !url.contains(&format!("{name}=")) {
+            bounded.push(if bounded.contains('?') { '&' } else { '?' });
+            bounded.push_str(&format!("{name}={value}"));
+        }
+    }
+    bounded
+}
+
+/// What the database says when it, and not what it was asked for, is the reason: the same may succeed in a moment. Neither engine
+/// gives these a kind of their own in diesel, and with them goes what people are told.
+const PASSING: [(&str, &str); 9] = [
+    ("database is locked", "another program keeps the database locked"),
+    ("database or disk is full", "the disk of the database is full"),
+    ("readonly database", "the database cannot be written to: its file is read-only"),
+    ("disk I/O error", "the disk of the database fails"),
+    ("No space left on device", "the disk of the database is full"),
+    ("lock timeout", "another server keeps the database locked"),
+    ("the database system is", AWAY),
+    ("terminating connection", AWAY),
+    ("connection slots", "the database takes no more connections"),
+];
+
+/// What is said while there is no database to talk to.
+pub(super) const AWAY: &str = "the database cannot be reached";
+
+/// For people who cannot mend it; the log has what the database has said.
+pub(super) fn for_a_moment(why: &str, said: &dyn std::fmt::Display) -> Error {
+    tracing::warn!(%said, "{why}");
+    Error::Busy(format!("{why}; nothing was changed, try again in a moment"))
+}
+
+/// Whether another program has this SQLite file locked.
+pub(super) fn is_locked(e: &diesel::result::Error) -> bool {
+    matches!(e, diesel::result::Error::DatabaseError(_, said) if said.message().contains("database is locked"))
+}
+
 /// A database error that no caller can act on, as ours.
 pub fn broken(e: diesel::result::Error) -> Error {
+    use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    if let diesel::result::Error::DatabaseError(kind, said) = &e {
+        let said = said.message();
+        let passing = PASSING.iter().find(|(part, _)| said.contains(part)).map(|(_, why)| *why);
+        let lost = matches!(kind, ClosedConnection | UnableToSendCommand).then_some(AWAY);
+        if let Some(why) = lost.or(passing) {
+            return for_a_moment(why, &said);
+        }
+    }
     Error::Broken(format!("database: {e}"))
 }
 
@@ -311,6 +371,14 @@ pub(super) fn lock_path(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_postgres_that_does_not_answer_is_waited_for_no_longer_than_its_url_says() {
+        let url = bounded("postgres://me@host/db");
+        assert!(url.starts_with("postgres://me@host/db?connect_timeout=5&tcp_user_timeout=10000"), "{url}");
+        let url = bounded("postgres://me@host/db?connect_timeout=60");
+        assert!(url.contains("?connect_timeout=60&tcp_user_timeout") && !url.contains("connect_timeout=5"), "{url}");
+    }
 
     #[test]
     fn a_url_names_one_database_and_hides_its_password() {

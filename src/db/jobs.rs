@@ -59,7 +59,8 @@ pub fn add(tx: &mut Tx<'_>, kind: &str, subject: &str, cursor: &str) -> Result<S
         before.select((jobs::id, jobs::state)).first(tx.conn()).optional().map_err(broken)?;
     if let Some((id, state)) = before {
         if state != "ready" {
-            let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), jobs::lease_owner.eq(None::<String>));
+            let nobody = jobs::lease_owner.eq(None::<String>);
+            let set = (jobs::state.eq("ready"), jobs::cursor.eq(cursor), nobody, jobs::problem.eq(None::<String>));
             update(jobs::table.find(&id)).set(set).execute(tx.conn()).map_err(broken)?;
         }
         return Ok(id);
@@ -163,6 +164,12 @@ fn machine() -> String {
         Ok(space) if !boot.is_empty() => format!("{}-{}", boot.trim(), space.display().to_string().replace(':', "")),
         _ => String::new(),
     }
+}
+
+/// The job of a kind for its subject, over or not.
+pub fn of(conn: &mut Conn, kind: &str, subject: &str) -> Result<Option<Job>> {
+    let found = jobs::table.select(Job::as_select()).filter(jobs::kind.eq(kind)).filter(jobs::subject.eq(subject));
+    found.first(conn).optional().map_err(broken)
 }
 
 /// Whether there is a job that is not over.

@@ -117,6 +117,7 @@ impl Db {
             clock: Arc::clone(&options.clock),
             ids: options.ids,
             faults: options.faults,
+            begun: false,
             checkpoints: nudge,
             commits: Arc::clone(&commits),
         };
@@ -167,7 +168,7 @@ impl Db {
 
     /// Reads in one snapshot. Keep it short; long reads page up to a fixed entry number instead.
     pub fn read<A>(&self, f: impl FnOnce(&mut Conn) -> Result<A>) -> Result<A> {
-        let mut conn = self.readers.get().map_err(|e| Error::Busy(format!("no free connection for reading: {e}")))?;
+        let mut conn = self.readers.get().map_err(|e| conn::for_a_moment(conn::AWAY, &e))?;
         conn.begin_read().map_err(broken)?;
         let answer = f(&mut conn);
         // If this fails the pool finds the connection broken and replaces it.
@@ -254,14 +255,15 @@ fn migrate(conn: &mut Conn) -> Result<()> {
         |e: Box<dyn std::error::Error + Send + Sync>| Error::Broken(format!("cannot bring the tables up to date: {e}"));
     if let Conn::Pg(_) = conn {
         // Session lock: two nodes that start together migrate one after the other.
-        conn.run("SELECT pg_advisory_lock(1953653100)").map_err(broken)?;
+        // However long the other takes: what it does is what this one needs.
+        conn.run("SET lock_timeout = 0; SELECT pg_advisory_lock(1953653100)").map_err(broken)?;
     }
     let done = match conn {
         Conn::Pg(c) => c.run_pending_migrations(PG_MIGRATIONS).map(|v| v.len()),
         Conn::Lite(c) => c.run_pending_migrations(LITE_MIGRATIONS).map(|v| v.len()),
     };
     if let Conn::Pg(_) = conn {
-        conn.run("SELECT pg_advisory_unlock(1953653100)").map_err(broken)?;
+        conn.run("SELECT pg_advisory_unlock(1953653100); SET lock_timeout = '10s'").map_err(broken)?;
     }
     let done = done.map_err(failed)?;
     tracing::debug!(migrations = done, "tables are up to date");

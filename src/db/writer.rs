@@ -8,6 +8,7 @@
 //! | what happens to a group | what the writer does |
 //! |---|---|
 //! | a command says no | its savepoint is undone, the refusal is recorded and answered; the group goes on |
+//! | the database cannot be reached, or is locked, before anything is begun | all are answered "busy": it would be the same for each alone |
 //! | a fault or panic before COMMIT | the group is rolled back and its commands are run one by one |
 //! | an error at COMMIT | unknown: reconnect, take the lock, look whether our seal is there with our hash; present: answer, absent: run again |
 //! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
@@ -15,7 +16,7 @@
 
 use super::checkpoint::Nudge;
 use super::commits::Commits;
-use super::conn::{Conn, Url, broken};
+use super::conn::{AWAY, Conn, Url, broken, for_a_moment, is_locked};
 use super::seal::Hash;
 use super::tx::{Tx, Who, seal_is_there};
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ use std::time::Duration;
 const GROUP_ITEMS: usize = 16_384;
 
 /// How long the writer tries to learn the fate of a commit before it answers "unknown".
-const RESOLVE_ATTEMPTS: u32 = 40;
+const RESOLVE_ATTEMPTS: u32 = 25;
 
 /// Which lane a command takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -384,6 +385,8 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
     pub(super) faults: Option<Faults>,
+    /// Whether the present group's transaction has begun.
+    pub(super) begun: bool,
     /// Told of each commit.
     pub(super) checkpoints: Option<Nudge>,
     /// Told of each commit that was sealed.
@@ -394,6 +397,8 @@ pub(super) struct Writer {
 enum Loss {
     /// Nothing was changed: its commands can be run again.
     Undone(Error),
+    /// Nothing was begun, and that is the database's doing: each alone would meet the same.
+    Away(Error),
     /// It may have been kept: run again, its commands could take effect twice.
     Unknown(Error),
 }
@@ -428,13 +433,23 @@ impl Writer {
     fn settle(&mut self, mut group: Vec<Box<dyn Work>>) {
         let fault = match self.commit(&mut group) {
             Ok(()) => return group.into_iter().for_each(|w| w.answer(None)),
-            Err(Loss::Unknown(fault)) => return group.into_iter().for_each(|w| w.answer(Some(fault.clone()))),
+            Err(Loss::Unknown(fault) | Loss::Away(fault)) => {
+                return group.into_iter().for_each(|w| w.answer(Some(fault.clone())));
+            }
             Err(Loss::Undone(fault)) => fault,
         };
         tracing::warn!(%fault, commands = group.len(), "a group was rolled back; running its commands one by one");
+        let mut away = None;
         for work in group.into_iter().flat_map(Work::split) {
+            if away.is_some() {
+                work.answer(away.clone());
+                continue;
+            }
             let mut single = vec![work];
-            let fault = self.commit(&mut single).err().map(|(Loss::Undone(fault) | Loss::Unknown(fault))| fault);
+            let fault = self.commit(&mut single).err().map(|loss| match loss {
+                Loss::Undone(fault) | Loss::Unknown(fault) => fault,
+                Loss::Away(fault) => away.insert(fault).clone(),
+            });
             single.into_iter().for_each(|w| w.answer(fault.clone()));
         }
     }
@@ -446,6 +461,9 @@ impl Writer {
             match self.try_commit(group) {
                 Outcome::Committed => return Ok(()),
                 Outcome::Failed(fault) => {
+                    if !self.begun {
+                        return Err(Loss::Away(fault));
+                    }
                     self.roll_back();
                     return Err(Loss::Undone(fault));
                 }
@@ -456,8 +474,10 @@ impl Writer {
                         self.commits.tell();
                         return Ok(());
                     }
-                    let what = "the database lost three commits in a row; nothing was changed";
-                    lost = Loss::Undone(Error::Broken(what.to_owned()));
+                    // It is known not to be there: what the database has said of itself can be told as it is.
+                    let what = "the database lost three commits in a row; nothing was changed, try again in a moment";
+                    let is_passing = matches!(fault, Error::Busy(_));
+                    lost = Loss::Undone(if is_passing { fault } else { Error::Busy(what.to_owned()) });
                 }
                 Outcome::Unknown(None, fault) => {
                     tracing::warn!(%fault, "the outcome of housekeeping is unknown; doing it again");
@@ -494,18 +514,24 @@ impl Writer {
     }
 
     fn run(&mut self, group: &mut [Box<dyn Work>]) -> Result<Option<(i64, Hash)>> {
+        self.begun = false;
         if let Some(conn) = self.conn.as_mut()
-            && conn.begin_write().is_err()
+            && let Err(e) = conn.begin_write()
         {
+            // A file that another program has locked would be as locked for a new connection.
+            if is_locked(&e) {
+                return Err(broken(e));
+            }
             // A connection that died between two commits is replaced; if that fails too, it is the caller's to know.
             self.conn = None;
         }
         if self.conn.is_none() {
-            let mut conn = Conn::open(&self.url)?;
+            let mut conn = Conn::open(&self.url).map_err(|e| for_a_moment(AWAY, &e))?;
             conn.refuse_unsafe_settings()?;
             conn.begin_write().map_err(broken)?;
             self.conn = Some(conn);
         }
+        self.begun = true;
         let Some(conn) = self.conn.as_mut() else { return Err(Error::Broken("no connection".to_owned())) };
         fault_at(self.faults.as_ref(), FaultPoint::AfterBegin)?;
         let nobody =
@@ -547,9 +573,10 @@ impl Writer {
             }
             std::thread::sleep(Duration::from_millis(25 * u64::from(attempt.min(40))));
         }
-        Err(Error::Broken(format!(
-            "the database went away at COMMIT and whether seal {number} was kept is unknown; ask again with the same key: {last}"
-        )))
+        tracing::error!(%last, number, "whether this seal was kept is unknown");
+        Err(Error::Busy(
+            "the database went away while this was made durable, and whether it was is not known yet; ask again with the same key".to_owned(),
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::chart;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::four_eyes::{self, Change, Done};
-use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, get, post};
+use crate::http::{Asked, Call, Day, Limit, Money, Nothing, Operation, Page, Refusal, Why, get, post};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -219,15 +219,6 @@ fn announce(tx: &mut Tx<'_>, asked: &Asked<Nothing, Announcing>) -> Result<Annou
     let Announced { new, known } =
         if let Some(Done::Expectations(announced)) = done { announced } else { Announced { new: 0, known: 0 } };
     Ok(AnnouncedAnswer { new, known, proposal })
-}
-
-/// Why something is decided.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Why {
-    /// In a few words; kept.
-    #[schemars(length(min = 3))]
-    reason: String,
 }
 
 fn cancel(tx: &mut Tx<'_>, asked: &Asked<Nothing, Why>) -> Result<Expectation> {

@@ -59,6 +59,15 @@ pub struct Paging {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// Why something is decided or done.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Why {
+    /// In a few words; kept.
+    #[schemars(length(min = 1))]
+    pub reason: String,
+}
+
 /// How many items a page has: from 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u16")]

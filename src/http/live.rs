@@ -139,6 +139,13 @@ fn list(call: &Call, which: &Which) -> Result<Page<Recorded>> {
     Ok(call.page(page.events.iter().map(recorded).collect(), next))
 }
 
+impl Call {
+    /// Set when the server stops: long work ends by it.
+    pub fn stopping(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.state.streams.stopping)
+    }
+}
+
 /// The streams of a server.
 pub(super) struct Streams {
     /// How many each principal has.

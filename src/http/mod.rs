@@ -12,7 +12,7 @@
 //! | `json.rs` | shapes that several features give: money, pages |
 //! | `cursor.rs` | signed places in lists |
 //! | `headers.rs` | credentials, request ids, what protects browsers |
-//! | `limits.rs` | how much anybody may ask |
+//! | `limits.rs`, `patience.rs` | how much anybody may ask; how slowly |
 //! | `health.rs` | whether this server lives and can work |
 //! | `live.rs` | the feed of events, in pages and as a stream |
 //! | `openapi.rs`, `docs.rs` | the table as a document and as a page |
@@ -33,6 +33,7 @@ mod limits;
 mod live;
 mod openapi;
 mod operation;
+mod patience;
 mod problem;
 mod routes;
 mod server;
@@ -40,7 +41,7 @@ mod store;
 
 pub use call::{Answer, Asked, Call, Made};
 pub use health::operations;
-pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging};
+pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging, Why};
 pub use openapi::document;
 pub use operation::{Item, Method, Need, Operation, delete, get, post, put};
 pub use problem::{Problem, Refusal};

@@ -39,6 +39,8 @@ pub enum Refusal {
     ChangedMeanwhile { now: String },
     /// A body of another kind.
     UnsupportedBody { wanted: &'static str },
+    /// A body that was packed on the way.
+    EncodedBody,
     /// A body that is too large.
     BodyTooLarge { most: u64 },
     /// A body that does not come to its end in time.
@@ -67,6 +69,7 @@ impl crate::error::Refusal for Refusal {
             Refusal::IfMatchMissing => "if_match_missing",
             Refusal::ChangedMeanwhile { .. } => "precondition_failed",
             Refusal::UnsupportedBody { .. } => "unsupported_body",
+            Refusal::EncodedBody => "encoded_body",
             Refusal::BodyTooLarge { .. } => "body_too_large",
             Refusal::BodyTooSlow => "body_too_slow",
             Refusal::BodyBroken => "body_broken",
@@ -104,6 +107,7 @@ impl fmt::Display for Refusal {
                 write!(f, "it has changed since it was read; its ETag is {now} now: read it again, and decide on that")
             }
             Refusal::UnsupportedBody { wanted } => write!(f, "the body must be {wanted}, and the header Content-Type say so"),
+            Refusal::EncodedBody => f.write_str("the body must come as it is: leave the header Content-Encoding out; a bank file may be packed itself, as .gz or .zip"),
             Refusal::BodyTooLarge { most } => write!(f, "the body is larger than {most} bytes, the most that this operation takes"),
             Refusal::BodyTooSlow => f.write_str("the body did not come to its end in time; nothing was done"),
             Refusal::BodyBroken => f.write_str("the body broke off; nothing was done"),
@@ -188,7 +192,7 @@ pub(super) fn status(error: &Error) -> u16 {
             "body_too_slow" => 408,
             "precondition_failed" => 412,
             "body_too_large" => 413,
-            "unsupported_body" => 415,
+            "unsupported_body" | "encoded_body" => 415,
             "if_match_missing" => 428,
             "too_many_requests" | "too_many_streams" | "sign_in_waits" => 429,
             "server_full" => 503,

@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::operation::{Body, Method, Need, Operation};
 use super::problem::{Problem, Refusal};
 use super::server::State;
-use super::{headers, hot, live};
+use super::{headers, hot, live, patience};
 use crate::access::{self, Admitted};
 use crate::actor::{Actor, Scope};
 use crate::db::Who;
@@ -25,6 +25,9 @@ use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// A body that is no larger leaves as one.
+const PLAIN: usize = 32 << 10;
 
 /// The id of a request, between the rim and the answer.
 #[derive(Clone)]
@@ -62,16 +65,17 @@ pub(super) fn configure(config: &mut web::ServiceConfig, state: &Arc<State>) {
         config.service(fixed(resource, allowed.join(", ")));
     }
     let document = web::resource("/openapi.json").route(
-        web::get().to(|state: web::Data<State>| async move { page("application/json", state.document.clone()) }),
+        web::get()
+            .to(|state: web::Data<State>| async move { page("application/json", state.document.clone(), &state) }),
     );
     config.service(fixed(document, "GET, OPTIONS".to_owned()));
     let docs = web::resource("/docs").route(
-        web::get()
-            .to(|state: web::Data<State>| async move { page("text/html; charset=utf-8", state.docs().to_string()) }),
+        web::get().to(|state: web::Data<State>| async move { page("text/html; charset=utf-8", state.docs(), &state) }),
     );
     config.service(fixed(docs, "GET, OPTIONS".to_owned()));
-    let style = web::resource("/docs/style.css")
-        .route(web::get().to(|| async { page("text/css; charset=utf-8", super::docs::STYLE.to_owned()) }));
+    let style = web::resource("/docs/style.css").route(web::get().to(|state: web::Data<State>| async move {
+        page("text/css; charset=utf-8", web::Bytes::from_static(super::docs::STYLE.as_bytes()), &state)
+    }));
     config.service(fixed(style, "GET, OPTIONS".to_owned()));
 }
 
@@ -95,8 +99,13 @@ fn fixed(resource: actix_web::Resource, allowed: String) -> actix_web::Resource 
         }))
 }
 
-fn page(kind: &'static str, text: String) -> HttpResponse {
-    HttpResponse::Ok().insert_header(("content-type", kind)).insert_header(("cache-control", "no-cache")).body(text)
+fn page(kind: &'static str, text: web::Bytes, state: &State) -> HttpResponse {
+    let parts = patience::Parts::of(text, slowest(state));
+    HttpResponse::Ok().insert_header(("content-type", kind)).insert_header(("cache-control", "no-cache")).body(parts)
+}
+
+fn slowest(state: &State) -> Duration {
+    Duration::from_secs(u64::from(state.settings.server.answer_seconds.max(1)))
 }
 
 /// What is at no path of ours.
@@ -123,10 +132,16 @@ pub(super) async fn rim(
 struct UnderWay(Arc<State>);
 
 impl UnderWay {
-    fn begin(state: &Arc<State>) -> Result<UnderWay, Refusal> {
+    fn begin(state: &Arc<State>, operation: &Operation) -> Result<UnderWay, Refusal> {
+        // Whoever asks whether a full server is well is answered.
+        let is_probe = ["livez", "readyz"].contains(&operation.id);
         let most = usize::try_from(state.settings.server.requests_at_once).unwrap_or(usize::MAX);
         let counted = UnderWay(Arc::clone(state));
-        if state.under_way.fetch_add(1, Ordering::Relaxed) >= most { Err(Refusal::ServerFull) } else { Ok(counted) }
+        if state.under_way.fetch_add(1, Ordering::Relaxed) >= most && !is_probe {
+            Err(Refusal::ServerFull)
+        } else {
+            Ok(counted)
+        }
     }
 }
 
@@ -149,19 +164,27 @@ struct Arrived {
 /// Answers one request.
 async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let Some(operation) = state.operations.get(at) else { return refusal(&request, &Refusal::NoSuchPath.into()) };
-    let counted = match UnderWay::begin(&state) {
-        Ok(counted) => counted,
-        Err(full) => return refusal(&request, &full.into()),
-    };
     let credentials = headers::credentials(request.headers());
     if operation.need != Need::Nobody && credentials.is_none() {
         return refusal(&request, &Refusal::NoCredentials.into());
     }
     if request.method() == actix_web::http::Method::GET && live::is_wanted(operation, request.headers()) {
+        let _counted = match UnderWay::begin(&state, operation) {
+            Ok(counted) => counted,
+            Err(full) => return refusal(&request, &full.into()),
+        };
         let streamed = live::answer(Arc::clone(&state), request.headers(), request.query_string()).await;
         return streamed.unwrap_or_else(|error| refusal(&request, &error));
     }
-    let (body, pump) = incoming(operation, &state, request.headers(), payload).await;
+    let slow = if operation.body == Body::Stream { patience::Slow::begin(&state).map(Some) } else { Ok(None) };
+    let arriving = incoming(operation, &state, request.headers(), payload);
+    let arrived = patience::arrived(&state, arriving).await;
+    // Counted only now: who sends slowly takes nobody's place.
+    let counted = UnderWay::begin(&state, operation);
+    let ((body, pump), _slow, counted) = match (arrived, slow, counted) {
+        (Ok(arrived), Ok(slow), Ok(counted)) => (arrived, slow, counted),
+        (Err(full), ..) | (_, Err(full), _) | (_, _, Err(full)) => return refusal(&request, &full.into()),
+    };
     if let Some(answer) = hot::answer(&state, at, &request, &body).await {
         return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
     }
@@ -343,6 +366,10 @@ async fn incoming(
         Body::File => server.upload_mib.min(WHOLE_MIB).saturating_mul(1 << 20),
         Body::Json | Body::None => server.body_kib.saturating_mul(1 << 10),
     };
+    let is_encoded = |v: &HeaderValue| !v.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get("content-encoding").is_some_and(is_encoded) {
+        return (Err(Refusal::EncodedBody.into()), None);
+    }
     if declared > most {
         return (Err(Refusal::BodyTooLarge { most }.into()), None);
     }
@@ -381,9 +408,11 @@ async fn pump(
     most: u64,
     slowest: Duration,
 ) {
-    let mut so_far = 0u64;
+    let (mut so_far, mut step) = (0u64, 0);
+    let now = rt::time::Instant::now;
+    let mut until = now() + slowest;
     loop {
-        let chunk = match rt::time::timeout(slowest, payload.next()).await {
+        let chunk = match rt::time::timeout(until.saturating_duration_since(now()), payload.next()).await {
             Ok(None) => return,
             Ok(Some(Ok(chunk))) => chunk,
             Ok(Some(Err(_))) => {
@@ -396,10 +425,17 @@ async fn pump(
             }
         };
         so_far = so_far.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        step += chunk.len();
         let sent = if so_far > most { Err(Refusal::BodyTooLarge { most }) } else { Ok(chunk) };
         let is_end = sent.is_err();
+        let waited = now();
         if sender.send(sent).await.is_err() || is_end {
             return;
+        }
+        // The time that we have taken ourselves is not the sender's.
+        until += waited.elapsed();
+        if step >= patience::STEP {
+            (step, until) = (0, now() + slowest);
         }
     }
 }
@@ -464,5 +500,8 @@ fn response(request: &HttpRequest, answer: Answer) -> HttpResponse {
     for (name, value) in answer.headers {
         response.insert_header((name, value));
     }
-    response.body(body)
+    match request.app_data::<web::Data<State>>() {
+        Some(state) if body.len() > PLAIN => response.body(patience::Parts::of(body.into(), slowest(state))),
+        _ => response.body(body),
+    }
 }

@@ -43,21 +43,23 @@ pub(super) struct State {
     /// Whose secrets were the last ones that were let in.
     pub(super) known: Known,
     pub(super) under_way: AtomicUsize,
+    /// Those who send slowly, beside them.
+    pub(super) slow: AtomicUsize,
     pub(super) cursor_secret: Vec<u8>,
     pub(super) streams: super::live::Streams,
     /// The document, written once.
-    pub(super) document: String,
+    pub(super) document: web::Bytes,
     /// The page of documentation, written when it is asked for first.
-    pub(super) docs: RwLock<Option<Arc<String>>>,
+    pub(super) docs: RwLock<Option<web::Bytes>>,
 }
 
 impl State {
     /// The page of documentation.
-    pub(super) fn docs(&self) -> Arc<String> {
+    pub(super) fn docs(&self) -> web::Bytes {
         let made = self.docs.read().unwrap_or_else(PoisonError::into_inner).clone();
         made.unwrap_or_else(|| {
-            let page = Arc::new(super::docs::page(&self.operations));
-            *self.docs.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&page));
+            let page = web::Bytes::from(super::docs::page(&self.operations));
+            *self.docs.write().unwrap_or_else(PoisonError::into_inner) = Some(page.clone());
             page
         })
     }
@@ -108,8 +110,9 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
         limits: Limits::new(server.requests_per_second, server.burst),
         known: Known::default(),
         under_way: AtomicUsize::new(0),
+        slow: AtomicUsize::new(0),
         docs: RwLock::default(),
-        document,
+        document: document.into(),
         db,
         operations: operations.into(),
         settings,
@@ -156,13 +159,16 @@ fn run(state: &Arc<State>, listener: TcpListener) -> std::io::Result<actix_web::
             .default_service(web::to(routes::no_such_path))
             .wrap(actix_web::middleware::from_fn(routes::rim))
     };
+    let slowest = seconds(server.answer_seconds.max(1));
     let mut made = HttpServer::new(app)
         .max_connections(usize::try_from(server.connections).unwrap_or(usize::MAX))
         .client_request_timeout(seconds(server.head_seconds))
         .keep_alive(seconds(server.keep_alive_seconds))
         .client_disconnect_timeout(Duration::from_secs(1))
         .shutdown_timeout(u64::from(server.stop_seconds))
-        .worker_max_blocking_threads(usize::try_from(server.requests_at_once).unwrap_or(1).max(1));
+        // Beyond those of requests: for whoever asks whether this server is well, and for housekeeping.
+        .worker_max_blocking_threads(usize::try_from(server.requests_at_once).unwrap_or(1).saturating_add(16))
+        .on_connect(move |io, _| super::patience::cut_off(io, slowest));
     if server.workers > 0 {
         made = made.workers(usize::try_from(server.workers).unwrap_or(1));
     }

@@ -91,6 +91,14 @@ impl Settings {
             true => Err("http to this machine needs allow_http_loopback in [webhooks] of the configuration".to_owned()),
             false => Ok(()),
         });
+        let checked = checked.and_then(|()| {
+            let uri = address::check_url(url)?;
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+            let named = if host == "localhost" { "127.0.0.1" } else { host };
+            // A name is looked up when it is sent to; an address is what it is.
+            let Ok(address) = named.parse() else { return Ok(()) };
+            address::check_address(address, uri.scheme_str() == Some("https"), &self.allowed)
+        });
         checked.map_err(|why| Refusal::BadUrl { why }.into())
     }
 }

@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::config::Config;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, http::Uri};
@@ -58,17 +58,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(allowed: Allowed, timeout: Duration) -> Client {
-        let trusted = rustls_native_certs::load_native_certs();
-        for problem in &trusted.errors {
-            tracing::warn!(%problem, "a certificate of the system cannot be used");
-        }
-        let roots = trusted.certs.iter().map(|cert| Certificate::from_der(cert.as_ref()).to_owned());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(roots.collect())))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        Client { allowed, timeout, tls, agents: Mutex::default() }
+        Client { allowed, timeout, tls: crate::tls::of_the_system(), agents: Mutex::default() }
     }
 
     /// Sends a message signed by each of the secrets.

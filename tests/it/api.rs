@@ -2,16 +2,22 @@
 //! the document that says so.
 
 mod administration;
+mod child;
 mod document;
 mod examples;
+mod hostile;
 mod known;
 mod live;
 mod metrics;
 pub mod open;
+mod outage;
 mod plumbing;
+mod proof;
 mod rights;
-mod transfers;
 mod scoped;
+mod tls;
+mod together;
+mod transfers;
 mod work;
 mod writes;
 

@@ -101,7 +101,7 @@ fn what_postgres_acknowledged_survives_the_end_of_the_writers_session() {
                     let number = loop {
                         match post(db, inflow(book, 0, 1, &cause)) {
                             Ok(posted) => break posted.number,
-                            Err(e) => assert_eq!(e.code(), "broken", "{e}"),
+                            Err(e) => assert_eq!(e.code(), "busy", "{e}"),
                         }
                     };
                     acknowledge.send((cause, number)).expect("the test listens");

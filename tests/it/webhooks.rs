@@ -495,3 +495,23 @@ fn nobody_touches_an_endpoint_of_somebody_else() {
         }
     });
 }
+
+#[test]
+fn an_address_that_would_never_be_sent_to_is_refused_when_it_is_made_an_endpoint() {
+    let mut config = tributary::config::load(None).expect("the defaults").webhooks;
+    let settings = |config: &_| Settings::of(config).expect("settings");
+    let never = [
+        "https://127.0.0.1/x",
+        "https://localhost/x",
+        "https://[::1]/x",
+        "https://10.1.2.3/",
+        "https://169.254.169.254/",
+    ];
+    for url in never {
+        let no = settings(&config).refuse(url).expect_err("refused");
+        assert!(no.code() == "bad_webhook_url" && no.to_string().contains("allow_networks"), "{url}: {no}");
+    }
+    settings(&config).refuse("https://example.com/x").expect("a name is looked up when it is sent to");
+    config.allow_networks = vec!["10.0.0.0/8".to_owned()];
+    settings(&config).refuse("https://10.1.2.3/").expect("it is named");
+}

@@ -1,6 +1,7 @@
 """A treasury with one person for each built-in role that people have, and their sessions.
 
 people.py treasury BINARY FOLDER    makes them, by the command line, as an operator sets a treasury up
+people.py deal ADDRESS FOLDER N LEFT_OUT..    deals the operations out: FOLDER/dealt.1 to dealt.N have their ids
 people.py sign-in ADDRESS FOLDER    signs all of them in; FOLDER/sessions.json has the token and the permissions of each
 """
 
@@ -140,5 +141,15 @@ def sign_in(address, folder):
         json.dump(sessions, file)
 
 
+def deal(address, folder, hands, *left_out):
+    with urllib.request.urlopen(f"{address}/openapi.json") as answer:
+        document = json.load(answer)
+    methods = [operation for path in document["paths"].values() for operation in path.values() if isinstance(operation, dict)]
+    ids = sorted(m["operationId"] for m in methods if "operationId" in m and m["operationId"] not in left_out)
+    for hand in range(int(hands)):
+        with open(f"{folder}/dealt.{hand + 1}", "w") as file:
+            file.writelines(f"{id}\n" for id in ids[hand :: int(hands)])
+
+
 if __name__ == "__main__":
-    {"treasury": treasury, "sign-in": sign_in}[sys.argv[1]](*sys.argv[2:])
+    {"treasury": treasury, "sign-in": sign_in, "deal": deal}[sys.argv[1]](*sys.argv[2:])

@@ -203,7 +203,7 @@ fn serve(test: &TestDb) -> Binary {
     Binary { child, at: said["listening"].as_str().expect("an address").to_owned() }
 }
 
-fn cli(home: &std::path::Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+pub fn cli(home: &std::path::Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tributary"))
         .args(arguments)
         .env("XDG_CONFIG_HOME", home)
