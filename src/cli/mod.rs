@@ -38,6 +38,7 @@ mod healing;
 mod journal;
 mod keys;
 mod people;
+mod people_link;
 mod positions;
 mod profile;
 mod prompt;

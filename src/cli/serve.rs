@@ -1,7 +1,7 @@
 //! `tributary serve`: the HTTP server, until a signal stops it.
 
 use super::{Context, print_json};
-use crate::access;
+use crate::access::{self, oidc};
 use crate::actor::{Actor, Scope};
 use crate::allocation::intake;
 use crate::app;
@@ -27,6 +27,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     let config = config::load(context.config.as_deref())?;
     let access = access::Settings::of(&config.access)?;
     let listen = args.listen.clone().unwrap_or_else(|| config.server.listen.clone());
+    let provider = oidc::Settings::of(&config.oidc)?.map(oidc::Provider::new);
     let sending = webhooks::Settings::of(&config.webhooks)?;
     let url = context.url()?;
     let listener = TcpListener::bind(&listen).map_err(|e| Error::Refused {
@@ -37,7 +38,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     let db = Arc::new(context.open_to_write(&url)?);
     go_on(&db);
     let settings = http::Settings { server: config.server, access, signals: true };
-    let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
+    let running = http::start_with(Arc::clone(&db), app::operations(), settings, provider, listener)?;
     // Sends events until the server has stopped.
     let _webhooks = webhooks::start(Arc::clone(&db), sending)?;
     let at = format!("http://{}", running.address());

@@ -41,4 +41,4 @@ pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging};
 pub use openapi::document;
 pub use operation::{Method, Need, Operation, delete, get, post, put};
 pub use problem::{Problem, Refusal};
-pub use server::{Running, Settings, start};
+pub use server::{Running, Settings, start, start_with};

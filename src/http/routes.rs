@@ -264,6 +264,7 @@ fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitte
         if_match,
         place: arrived.place,
         device: headers::maybe(&arrived.headers, "user-agent").unwrap_or_default(),
+        cookies: headers::maybe(&arrived.headers, "cookie"),
     };
     let answer = (operation.run)(&call)?;
     let known = headers::maybe(&arrived.headers, "if-none-match");
@@ -449,7 +450,12 @@ fn response(request: &HttpRequest, answer: Answer) -> HttpResponse {
         response.insert_header(("content-type", "application/json"));
     }
     for (name, value) in answer.headers {
-        response.insert_header((name, value));
+        // Of cookies an answer may set several; anything else it says once.
+        if name == "Set-Cookie" {
+            response.append_header((name, value));
+        } else {
+            response.insert_header((name, value));
+        }
     }
     response.body(body)
 }

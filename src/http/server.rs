@@ -3,6 +3,7 @@
 use super::limits::Limits;
 use super::operation::Operation;
 use super::{openapi, routes, store};
+use crate::access::oidc::Provider;
 use crate::access::{self, secret};
 use crate::config;
 use crate::db::{Db, Who};
@@ -34,7 +35,9 @@ pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) under_way: AtomicUsize,
+    /// What cursors and tickets of sign-ins are signed with.
     pub(super) cursor_secret: Vec<u8>,
+    pub(super) provider: Option<Provider>,
     pub(super) streams: super::live::Streams,
     /// The document, written once.
     pub(super) document: String,
@@ -87,6 +90,17 @@ impl Running {
 
 /// Starts a server on a listener.
 pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listener: TcpListener) -> Result<Running> {
+    start_with(db, operations, settings, None, listener)
+}
+
+/// As [`start`], with a provider that people sign in by.
+pub fn start_with(
+    db: Arc<Db>,
+    operations: Vec<Operation>,
+    settings: Settings,
+    provider: Option<Provider>,
+    listener: TcpListener,
+) -> Result<Running> {
     let broken = |e: std::io::Error| Error::Broken(format!("the server cannot be started: {e}"));
     let address = listener.local_addr().map_err(broken)?;
     let document = serde_json::to_string_pretty(&openapi::document(&operations));
@@ -100,6 +114,7 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
         under_way: AtomicUsize::new(0),
         docs: RwLock::default(),
         document,
+        provider,
         db,
         operations,
         settings,

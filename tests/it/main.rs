@@ -27,6 +27,7 @@ mod interruption;
 mod journal;
 mod mutation;
 mod nodes;
+mod oidc;
 mod order;
 mod other_parsers;
 mod packed;
