@@ -24,6 +24,8 @@ pub struct Config {
     pub server: Server,
     /// Sending events to other systems.
     pub webhooks: Webhooks,
+    /// Traces for OpenTelemetry.
+    pub traces: Traces,
 }
 
 /// `[database]`
@@ -183,6 +185,18 @@ pub enum SecondFactor {
     Totp,
     /// The provider, where it says so; else Tributary.
     Provider,
+}
+
+/// `[traces]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector; empty: none.
+    pub endpoint: String,
+    /// What this server is called there.
+    pub service: String,
+    /// How many of a hundred traces that begin here are kept.
+    pub sample_percent: u8,
 }
 
 /// `[webhooks]`

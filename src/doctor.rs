@@ -8,6 +8,7 @@ use crate::db::{Conn, Db, Url, head, health, jobs};
 use crate::error::Result;
 use crate::statements;
 use crate::time::{Clock, Instant, rfc3339};
+use crate::traces;
 use chrono::TimeDelta;
 use serde::Serialize;
 use std::path::Path;
@@ -64,8 +65,8 @@ const WORK_WAITS: TimeDelta = TimeDelta::minutes(10);
 
 /// Looks at everything. What cannot be looked at because of something before it is left out.
 pub fn examine(config: Result<Config>, url: &Url, clock: &Arc<dyn Clock>) -> Vec<Finding> {
-    let mut found = vec![match &config {
-        Ok(_) => well("configuration", "every setting is known and can be used"),
+    let mut found = vec![match config.as_ref().map_err(Clone::clone).and_then(|c| traces::refuse(&c.traces)) {
+        Ok(()) => well("configuration", "every setting is known and can be used"),
         Err(e) => wrong("configuration", e.to_string(), "mend the file or variable that is named"),
     }];
     if let Ok(config) = &config {

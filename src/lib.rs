@@ -29,4 +29,5 @@ pub mod scope;
 pub mod sheet;
 pub mod statements;
 pub mod time;
+pub mod traces;
 pub mod webhooks;

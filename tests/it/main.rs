@@ -38,6 +38,7 @@ mod tampering;
 mod text_formats;
 mod tidy;
 mod tour;
+mod traces;
 mod twice;
 mod walk;
 mod webhooks;
