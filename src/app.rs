@@ -122,6 +122,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(proof::operations());
     all.extend(metrics::operations());
     all.extend(access::api::operations());
+    all.extend(access::oidc::api::operations());
     all.extend(positions::api::operations());
     all.extend(chart::api::operations());
     all.extend(rates::api::operations());

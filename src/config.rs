@@ -18,10 +18,14 @@ pub struct Config {
     pub folder: BTreeMap<String, Folder>,
     /// How people prove who they are.
     pub access: Access,
+    /// People sign in by a provider.
+    pub oidc: Oidc,
     /// The HTTP server.
     pub server: Server,
     /// Sending events to other systems.
     pub webhooks: Webhooks,
+    /// Traces for OpenTelemetry.
+    pub traces: Traces,
 }
 
 /// `[database]`
@@ -140,6 +144,59 @@ pub struct Access {
     pub session_idle_minutes: i64,
     /// A session ends after so long.
     pub session_minutes: i64,
+}
+
+/// `[oidc]`: people sign in by a provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// The provider, as it names itself; empty: nobody signs in by one.
+    pub issuer: String,
+    /// What people call it.
+    pub name: String,
+    /// What the provider calls this treasury.
+    pub client_id: String,
+    /// The file with the secret that the provider has given; empty: the environment's, or none.
+    pub client_secret_file: String,
+    /// Where the provider sends people back to.
+    pub redirect_url: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// The claim that names a person for ever.
+    pub subject_claim: String,
+    /// Only verified addresses of these domains; empty: whoever is linked.
+    pub email_domains: Vec<String>,
+    /// Who asks for the second factor.
+    pub second_factor: SecondFactor,
+    /// Values of `acr`, one of which says that there was a second factor; asked for.
+    pub acr_values: Vec<String>,
+    /// Values of `amr`, one of which says so.
+    pub amr_values: Vec<String>,
+    /// The provider answers within so long.
+    pub timeout_seconds: u32,
+}
+
+/// Who asks for the second factor of somebody who signs in by a provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    /// Tributary: a code, as with a password.
+    #[default]
+    Totp,
+    /// The provider, where it says so; else Tributary.
+    Provider,
+}
+
+/// `[traces]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector; empty: none.
+    pub endpoint: String,
+    /// What this server is called there.
+    pub service: String,
+    /// How many of a hundred traces that begin here are kept.
+    pub sample_percent: u8,
 }
 
 /// `[webhooks]`

@@ -1,13 +1,14 @@
 //! What an operator should know before others notice: one look at configuration, database, work and access, each with what
 //! mends it. Nothing is changed by it.
 
-use crate::access;
+use crate::access::{self, oidc};
 use crate::allocation;
 use crate::config::Config;
 use crate::db::{Conn, Db, Url, head, health, jobs};
 use crate::error::Result;
 use crate::statements;
 use crate::time::{Clock, Instant, rfc3339};
+use crate::traces;
 use chrono::TimeDelta;
 use serde::Serialize;
 use std::path::Path;
@@ -64,10 +65,13 @@ const WORK_WAITS: TimeDelta = TimeDelta::minutes(10);
 
 /// Looks at everything. What cannot be looked at because of something before it is left out.
 pub fn examine(config: Result<Config>, url: &Url, clock: &Arc<dyn Clock>) -> Vec<Finding> {
-    let mut found = vec![match config {
-        Ok(_) => well("configuration", "every setting is known and can be used"),
+    let mut found = vec![match config.as_ref().map_err(Clone::clone).and_then(|c| traces::refuse(&c.traces)) {
+        Ok(()) => well("configuration", "every setting is known and can be used"),
         Err(e) => wrong("configuration", e.to_string(), "mend the file or variable that is named"),
     }];
+    if let Ok(config) = &config {
+        found.extend(provider(config));
+    }
     if let Url::Lite(path) = url {
         found.extend(files(path));
     }
@@ -92,6 +96,21 @@ pub fn examine(config: Result<Config>, url: &Url, clock: &Arc<dyn Clock>) -> Vec
         }
     }
     found
+}
+
+/// Whether people can sign in by the provider, where one is configured.
+fn provider(config: &Config) -> Option<Finding> {
+    const ABOUT: &str = "sign-in";
+    let provider = match oidc::Settings::of(&config.oidc) {
+        Ok(settings) => oidc::Provider::new(settings?),
+        Err(e) => return Some(wrong(ABOUT, e.to_string(), "mend [oidc] of the configuration")),
+    };
+    let mend =
+        "see to it that this machine reaches the provider, and that [oidc] issuer is what the provider calls itself";
+    Some(match provider.look() {
+        Ok(()) => well(ABOUT, format!("{} answers, with its keys", provider.name())),
+        Err(why) => wrong(ABOUT, format!("nobody can sign in by {}: {why}", provider.name()), mend),
+    })
 }
 
 fn files(path: &Path) -> Vec<Finding> {
@@ -207,7 +226,8 @@ fn bank(db: &Db, _: Instant) -> Result<Vec<Finding>> {
 }
 
 fn access_of(db: &Db, now: Instant) -> Result<Vec<Finding>> {
-    let (people, keys) = db.read(|conn| Ok((access::people(conn)?, access::keys(conn, now)?)))?;
+    let (people, keys, linked) =
+        db.read(|conn| Ok((access::people(conn)?, access::keys(conn, now)?, oidc::people_with_identity(conn)?)))?;
     let active = people.iter().filter(|p| p.state == "active").count();
     let mut found = vec![match (people.len(), active) {
         (0, _) => look("access", "there is nobody yet", "`tributary people first` invites the first administrator"),
@@ -217,7 +237,7 @@ fn access_of(db: &Db, now: Instant) -> Result<Vec<Finding>> {
         }
         (_, n) => well("access", format!("{n} people can sign in")),
     }];
-    let spent = people.iter().filter(|p| p.state == "active" && p.recovery_codes == 0);
+    let spent = people.iter().filter(|p| p.state == "active" && p.recovery_codes == 0 && !linked.contains(&p.id));
     found.extend(spent.map(|p| {
         look("access", format!("{} has no recovery code left", p.login), "`tributary people reset` gives new ones")
     }));

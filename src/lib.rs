@@ -30,5 +30,6 @@ pub mod sheet;
 pub mod statements;
 pub mod time;
 pub mod tls;
+pub mod traces;
 pub mod transfers;
 pub mod webhooks;

@@ -2,7 +2,7 @@
 
 use super::{Holder, NewKey, NewPerson, Permission, SESSION_COOKIE, Secret, SignIn, people_seen};
 use crate::actor::Principal;
-use crate::db::Tx;
+use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Made, Nothing, Operation, Page, Paging, Refusal, delete, get, post};
@@ -255,11 +255,16 @@ fn add_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, PersonToAdd>) -> Result<Ad
 }
 
 /// A person whose rights lie within one's own; others are as if they were not there.
-fn person_seen(tx: &mut Tx<'_>, id: &str) -> Result<()> {
-    let scope = tx.scope().clone();
-    let seen = people_seen(tx.conn(), &scope)?;
+pub(super) fn person_seen(conn: &mut Conn, scope: &Scope, id: &str) -> Result<()> {
+    let seen = people_seen(conn, scope)?;
     let absent = || Error::NotFound(format!("there is no person {id}"));
     seen.iter().any(|(p, _)| p.id == id).then_some(()).ok_or_else(absent)
+}
+
+/// As [`person_seen`], in the scope of a command.
+fn seen(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let scope = tx.scope().clone();
+    person_seen(tx.conn(), &scope, id)
 }
 
 /// What came of a change.
@@ -270,12 +275,12 @@ struct Changed {
 }
 
 fn disable_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
-    person_seen(tx, asked.path("person"))?;
+    seen(tx, asked.path("person"))?;
     super::disable(tx, asked.path("person")).map(|changed| Changed { changed })
 }
 
 fn end_all_sessions(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {
-    person_seen(tx, asked.path("person"))?;
+    seen(tx, asked.path("person"))?;
     super::end_sessions(tx, asked.path("person")).map(|ended| Changed { changed: ended > 0 })
 }
 
@@ -289,7 +294,7 @@ struct Granted {
 }
 
 fn grant_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Granted> {
-    person_seen(tx, asked.path("person"))?;
+    seen(tx, asked.path("person"))?;
     let part = asked.body.part()?;
     let grant = four_eyes::Grant::to(Holder::Person(asked.path("person")), &asked.body.role, &part);
     let (done, proposal) = four_eyes::submit_in(tx, &Change::Grant(grant))?.parts();
@@ -297,7 +302,7 @@ fn grant_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<
 }
 
 fn revoke_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, GrantedRole>) -> Result<Changed> {
-    person_seen(tx, asked.path("person"))?;
+    seen(tx, asked.path("person"))?;
     let part = asked.body.part()?;
     let revoked = super::revoke(tx, Holder::Person(asked.path("person")), &asked.body.role, Some(&part))?;
     Ok(Changed { changed: revoked > 0 })
@@ -435,7 +440,7 @@ struct MadeKey {
 
 fn make_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, KeyToMake>) -> Result<MadeKey> {
     let (body, made) = (&asked.body, asked.made()?);
-    person_seen(tx, &body.owner)?;
+    seen(tx, &body.owner)?;
     let roles: Result<Vec<(String, Part)>> = body.roles.iter().map(|r| Ok((r.role.clone(), r.part()?))).collect();
     let new = NewKey {
         name: body.name.clone(),

@@ -3,6 +3,7 @@
 
 use super::custom;
 use super::grants::{content, duties_of, permissions_of};
+use super::oidc;
 use super::segregation;
 use super::store;
 use crate::db::{Conn, Db};
@@ -19,6 +20,7 @@ pub fn check(db: &Db) -> Result<Vec<Finding>> {
         people(conn, &mut found)?;
         grants(conn, &mut found)?;
         keys(conn, &mut found)?;
+        oidc::check(conn, &mut found)?;
         roles(conn, &mut found)?;
         Ok(found)
     })

@@ -11,6 +11,7 @@
 //! | `secret.rs`, `password.rs`, `totp.rs`, `throttle.rs` | the parts of proving who one is (pure but for chance) |
 //! | `people.rs` | people: added, joined, reset, disabled; the first administrator |
 //! | `sign_in.rs`, `sessions.rs`, `keys.rs` | signing in, sessions, API keys |
+//! | `oidc/` | signing in by a provider |
 //! | `grants.rs`, `custom.rs` | who gets which role, and what is refused; a treasury's own roles |
 //! | `standing.rs` | what a person is at this moment, for those who ask others to decide, and for what works in their name while they are away |
 //! | `api.rs` | all of it over HTTP |
@@ -35,6 +36,7 @@ pub mod check;
 mod custom;
 mod grants;
 mod keys;
+pub mod oidc;
 mod password;
 mod people;
 pub mod permission;

@@ -8,7 +8,7 @@ use super::permission::Permission;
 use super::role::ADMINISTRATOR;
 use super::secret::{Secret, random};
 use super::store::{self, GrantRow, InvitationRow, PersonRow};
-use super::{Refusal, Settings, grants, totp};
+use super::{Refusal, Settings, grants, oidc, totp};
 use crate::actor::{Actor, Scope};
 use crate::db::{Conn, Db, Tx, Who};
 use crate::error::{Error, Result};
@@ -210,6 +210,7 @@ fn leave(tx: &mut Tx<'_>, person: &PersonRow, into: &str) -> Result<()> {
     store::set_person(tx.conn(), &person.id, into, None, None)?;
     store::replace_recovery_codes(tx.conn(), &person.id, &[])?;
     store::end_invitations(tx.conn(), Some(&person.id))?;
+    oidc::unlink_all(tx, &person.id)?;
     if store::end_sessions(tx.conn(), &person.id, now)? > 0 {
         tx.event("sessions.ended", &person.id, None, None);
     }
@@ -233,7 +234,7 @@ pub fn invited(conn: &mut Conn, secret: &Secret, now: Instant) -> Result<Invited
     Ok(Invited { person })
 }
 
-fn open_invitation(conn: &mut Conn, secret: &Secret, now: Instant) -> Result<InvitationRow> {
+pub(super) fn open_invitation(conn: &mut Conn, secret: &Secret, now: Instant) -> Result<InvitationRow> {
     let found = store::invitation(conn, &secret.digest())?.filter(|row| from_stored(row.expires_at) > now);
     found.ok_or_else(|| Refusal::BadInvitation.into())
 }
@@ -304,6 +305,18 @@ pub fn join(db: &Db, settings: &Settings, joining: &Joining) -> Result<Joined> {
         Ok(id)
     })?;
     Ok(Joined { person: id, recovery_codes })
+}
+
+/// Joins without a password: a provider lets the person in. `unknowable` is the hash of one that nobody knows, and the second factor is
+/// one that no app has, so nothing else does. Answers who that is.
+pub(super) fn joined_by_provider(tx: &mut Tx<'_>, invitation: &InvitationRow, unknowable: &str) -> Result<String> {
+    // The first administrator has a password, for the day on which no provider answers.
+    let id = invitation.person.clone().ok_or(Refusal::BadInvitation)?;
+    store::set_person(tx.conn(), &id, "active", Some(unknowable), Some((&new_totp_secret()?, 0)))?;
+    store::replace_recovery_codes(tx.conn(), &id, &[])?;
+    store::end_invitations(tx.conn(), Some(&id))?;
+    tx.event("person.joined", &id, Some(state("invited")), Some(state("active")));
+    Ok(id)
 }
 
 fn first_administrator(tx: &mut Tx<'_>, person: &str) -> Result<()> {

@@ -50,16 +50,16 @@ pub struct Opened {
 const EVERYWHERE: &[u8] = b"";
 
 /// Whose failures from where, as digests.
-struct Counted {
+pub(super) struct Counted {
     login: Hash,
     place: Hash,
 }
 
 impl Counted {
-    fn of(asked: &SignIn) -> Counted {
-        let login = tidy_login(&asked.login);
+    pub(super) fn of(login: &str, place: &str) -> Counted {
+        let login = tidy_login(login);
         // The login is part of it: equal places of two people do not look equal.
-        let place = format!("{login}\u{0}{}", asked.place);
+        let place = format!("{login}\u{0}{place}");
         Counted { login: sha256(login.as_bytes()), place: sha256(place.as_bytes()) }
     }
 
@@ -68,13 +68,13 @@ impl Counted {
         Ok(found.map(|(count, last, known)| Failures { count, last: Some(last), known }).unwrap_or_default())
     }
 
-    fn waits_until(&self, conn: &mut Conn, now: Instant) -> Result<Option<Instant>> {
+    pub(super) fn waits_until(&self, conn: &mut Conn, now: Instant) -> Result<Option<Instant>> {
         let (here, everywhere) = (self.failures(conn, &self.place)?, self.failures(conn, EVERYWHERE)?);
         Ok(waits_until(here, everywhere, now))
     }
 
     /// One failure more; until when the next attempt from here waits, where it begins to.
-    fn count(&self, conn: &mut Conn, now: Instant) -> Result<Option<Instant>> {
+    pub(super) fn count(&self, conn: &mut Conn, now: Instant) -> Result<Option<Instant>> {
         for place in [self.place.as_slice(), EVERYWHERE] {
             let before = self.failures(conn, place)?.at(now);
             store::set_failures(conn, &self.login, place, before.count.saturating_add(1), now, before.known)?;
@@ -84,7 +84,7 @@ impl Counted {
     }
 
     /// The person has come in from here: from now on guesses from elsewhere do not matter here.
-    fn forgive(&self, conn: &mut Conn, now: Instant) -> Result<()> {
+    pub(super) fn forgive(&self, conn: &mut Conn, now: Instant) -> Result<()> {
         store::set_failures(conn, &self.login, &self.place, 0, now, true)
     }
 }
@@ -98,7 +98,7 @@ enum Attempt {
 
 /// Signs in. Slow, by the cost of the password's hash.
 pub fn sign_in(db: &Db, settings: &Settings, asked: &SignIn) -> Result<Opened> {
-    let counted = Counted::of(asked);
+    let counted = Counted::of(&asked.login, &asked.place);
     let now = db.clock().now();
     let login = tidy_login(&asked.login);
     let (waits, person) =
@@ -143,11 +143,8 @@ pub fn sign_in(db: &Db, settings: &Settings, asked: &SignIn) -> Result<Opened> {
         if let Some(password) = &again {
             store::set_password(tx.conn(), &person.id, password)?;
         }
-        let (session, expires_at) = open(tx, &person.id, &digest, &device, &settings)?;
-        let recovery_codes_left = match factor {
-            Factor::Code => None,
-            Factor::Recovery => Some(store::recovery_codes_left(tx.conn(), &person.id)?),
-        };
+        let (session, expires_at) = open(tx, &person.id, &digest, &device, &settings, None)?;
+        let recovery_codes_left = factor.codes_left(tx.conn(), &person.id)?;
         Ok(Attempt::Opened { session, expires_at, recovery_codes_left })
     })?;
     match (attempt, person) {
@@ -159,13 +156,23 @@ pub fn sign_in(db: &Db, settings: &Settings, asked: &SignIn) -> Result<Opened> {
     }
 }
 
-enum Factor {
+pub(super) enum Factor {
     Code,
     Recovery,
 }
 
+impl Factor {
+    /// Recovery codes that are left, where one was used.
+    pub(super) fn codes_left(&self, conn: &mut Conn, person: &str) -> Result<Option<i64>> {
+        match self {
+            Factor::Code => Ok(None),
+            Factor::Recovery => store::recovery_codes_left(conn, person).map(Some),
+        }
+    }
+}
+
 /// Uses a code up, in the commit that opens the session: of two who bring the same one, one comes in.
-fn second_factor(tx: &mut Tx<'_>, person: &PersonRow, code: &Secret) -> Result<Option<Factor>> {
+pub(super) fn second_factor(tx: &mut Tx<'_>, person: &PersonRow, code: &Secret) -> Result<Option<Factor>> {
     let now = tx.now();
     let Some(secret) = &person.totp else { return Ok(None) };
     if let Some(step) = totp::step_of(secret, code.reveal(), now, person.totp_step) {
@@ -180,7 +187,15 @@ fn second_factor(tx: &mut Tx<'_>, person: &PersonRow, code: &Secret) -> Result<O
     Ok(None)
 }
 
-fn open(tx: &mut Tx<'_>, person: &str, digest: &Hash, device: &str, settings: &Settings) -> Result<(String, Instant)> {
+/// Opens a session; `by` is what vouched for the person in the place of a password.
+pub(super) fn open(
+    tx: &mut Tx<'_>,
+    person: &str,
+    digest: &Hash,
+    device: &str,
+    settings: &Settings,
+    by: Option<&str>,
+) -> Result<(String, Instant)> {
     let now = tx.now();
     let expires_at = now + settings.longest;
     let row = SessionRow {
@@ -195,6 +210,10 @@ fn open(tx: &mut Tx<'_>, person: &str, digest: &Hash, device: &str, settings: &S
         ended_at: None,
     };
     store::insert_session(tx.conn(), &row)?;
-    tx.event("session.opened", &row.id, None, Some(serde_json::json!({ "person": person }).to_string()));
+    let mut said = serde_json::json!({ "person": person });
+    if let Some(by) = by {
+        said["by"] = by.into();
+    }
+    tx.event("session.opened", &row.id, None, Some(said.to_string()));
     Ok((row.id, expires_at))
 }

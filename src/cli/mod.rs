@@ -6,6 +6,7 @@ use crate::config;
 use crate::db::{Db, Options, Url, Who};
 use crate::error::{Error, Result};
 use crate::time::SystemClock;
+use crate::traces;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ mod healing;
 mod journal;
 mod keys;
 mod people;
+mod people_link;
 mod positions;
 mod profile;
 mod prompt;
@@ -189,16 +191,22 @@ impl Context {
 /// Runs the command line and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let name = operator();
     let context = Context { json: cli.json, database: cli.database, config: cli.config, who: Who::operator(&name) };
-    match run(&context, &cli.command) {
+    match begin(&context, &cli.command).and_then(|_exporting| run(&context, &cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             report(&context, &e);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The log, and traces of a server: they end with what is answered.
+fn begin(context: &Context, command: &Command) -> Result<traces::Exporting> {
+    match command {
+        Command::Serve(_) => traces::start(Some(&config::load(context.config.as_deref())?.traces)),
+        _ => traces::start(None),
     }
 }
 

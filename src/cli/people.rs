@@ -1,7 +1,7 @@
 //! `tributary people`: who may sign in and what they may do, for the operator of the machine.
 
 use super::table::table;
-use super::{Context, approvals, print_json, prompt};
+use super::{Context, approvals, people_link, print_json, prompt};
 use crate::access::{self, GrantRow, Holder, Joining, NewPerson, PersonView, Settings, SignIn};
 use crate::config;
 use crate::error::{Error, Result};
@@ -76,6 +76,18 @@ pub enum People {
         /// Your login
         login: String,
     },
+    /// Let somebody sign in by the provider that the configuration names; all their sessions end
+    Link {
+        /// Their login
+        login: String,
+        /// As the provider names them for ever: the claim `sub`, which an attempt to sign in says
+        subject: String,
+    },
+    /// Let somebody sign in by the provider no more
+    Unlink {
+        /// Their login
+        login: String,
+    },
     /// Say whose a session's secret or a key is, and what it may do now
     Whoami,
 }
@@ -113,6 +125,8 @@ pub fn run(context: &Context, command: &People) -> Result<()> {
         People::Revoke { login, role, scope } => revoke(context, login, role, scope.as_ref()),
         People::Sessions { login, end, end_all } => sessions(context, login, end.as_deref(), *end_all),
         People::SignIn { login } => sign_in(context, login),
+        People::Link { login, subject } => people_link::link(context, login, subject),
+        People::Unlink { login } => people_link::unlink(context, login),
         People::Whoami => whoami(context),
     }
 }

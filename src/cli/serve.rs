@@ -2,7 +2,7 @@
 
 use super::profile::ProfileArgs;
 use super::{Context, print_json};
-use crate::access;
+use crate::access::{self, oidc};
 use crate::actor::{Actor, Scope};
 use crate::allocation::intake;
 use crate::app;
@@ -28,6 +28,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     let config = config::load(context.config.as_deref())?;
     let access = access::Settings::of(&config.access)?;
     let listen = args.listen.clone().unwrap_or_else(|| config.server.listen.clone());
+    let provider = oidc::Settings::of(&config.oidc)?.map(oidc::Provider::new);
     let sending = webhooks::Settings::of(&config.webhooks)?;
     let url = context.url()?;
     let listener = TcpListener::bind(&listen).map_err(|e| Error::Refused {
@@ -39,7 +40,7 @@ pub fn run(context: &Context, args: &Serve) -> Result<()> {
     go_on(&db);
     let profiles = ProfileArgs::default().read(context)?;
     let settings = http::Settings { server: config.server, access, profiles, webhooks: config.webhooks, signals: true };
-    let running = http::start(Arc::clone(&db), app::operations(), settings, listener)?;
+    let running = http::start_with(Arc::clone(&db), app::operations(), settings, provider, listener)?;
     // Sends events until the server has stopped.
     let _webhooks = webhooks::start(Arc::clone(&db), sending)?;
     let at = format!("http://{}", running.address());

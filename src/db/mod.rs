@@ -8,6 +8,7 @@
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::time::{Clock, SystemClock};
+use crate::traces;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -184,7 +185,7 @@ impl Db {
         who: &Arc<Who>,
         command: impl Fn(&mut Tx<'_>) -> Result<A> + Send + 'static,
     ) -> Result<A> {
-        self.queue()?.one(Lane::Interactive, name, who, command)
+        traces::command(name).in_scope(|| self.queue()?.one(Lane::Interactive, name, who, command))
     }
 
     /// As [`Db::write`], in the lane that lets interactive work go first.
@@ -194,7 +195,7 @@ impl Db {
         who: &Arc<Who>,
         command: impl Fn(&mut Tx<'_>) -> Result<A> + Send + 'static,
     ) -> Result<A> {
-        self.queue()?.one(Lane::Bulk, name, who, command)
+        traces::command(name).in_scope(|| self.queue()?.one(Lane::Bulk, name, who, command))
     }
 
     /// Runs many items of a hot command and answers each on its own: a refused item never fails its neighbours.

@@ -571,6 +571,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    identities (id) {
+        id -> Text,
+        person -> Text,
+        issuer -> Text,
+        subject -> Text,
+        salt -> Binary,
+        made_by -> Text,
+        made_at -> Timestamp,
+        unlinked_by -> Nullable<Text>,
+        unlinked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    used_sign_ins (digest) {
+        digest -> Binary,
+        used_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Text,
         hash -> Binary,
@@ -726,6 +747,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     invitations,
     recovery_codes,
     sign_in_failures,
+    identities,
+    used_sign_ins,
     sessions,
     api_keys,
     roles,

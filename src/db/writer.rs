@@ -22,6 +22,7 @@ use super::tx::{Tx, Who, seal_is_there};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::time::Clock;
+use crate::traces;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -422,7 +423,7 @@ impl Writer {
         }
         let _abandon = Abandon(queue);
         while let Some(group) = queue.take() {
-            self.settle(group);
+            traces::commit(group.len()).in_scope(|| self.settle(group));
             if let Some(checkpoints) = &self.checkpoints {
                 checkpoints.commit();
             }

@@ -5,6 +5,7 @@ use super::json::{Limit, Page};
 use super::problem::{Problem, Refusal};
 use super::server::State;
 use super::store::{self, KeyRow};
+use crate::access::oidc::Provider;
 use crate::access::{Admitted, Secret, Settings};
 use crate::banking::Profiles;
 use crate::config;
@@ -32,6 +33,11 @@ impl Answer {
     pub fn json(status: u16, value: &impl Serialize) -> Result<Answer> {
         let body = serde_json::to_vec(value).map_err(|e| Error::Broken(format!("an answer cannot be written: {e}")))?;
         Ok(Answer { status, body, headers: Vec::new() })
+    }
+
+    /// A browser is to go there.
+    pub fn elsewhere(location: String) -> Answer {
+        Answer { status: 303, body: Vec::new(), headers: vec![("Location", location)] }
     }
 
     /// Text of this kind.
@@ -127,6 +133,7 @@ pub struct Call {
     pub(super) if_match: Option<String>,
     pub(super) place: String,
     pub(super) device: String,
+    pub(super) cookies: Option<String>,
 }
 
 impl Call {
@@ -183,6 +190,21 @@ impl Call {
     /// As the sender calls itself.
     pub fn device(&self) -> &str {
         &self.device
+    }
+
+    /// What a browser sends along under this name.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        super::headers::cookie(self.cookies.as_deref()?, name)
+    }
+
+    /// The provider that people sign in by, where one is configured.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.state.provider.as_ref()
+    }
+
+    /// What all servers on the database share and nobody else knows.
+    pub fn shared_secret(&self) -> &[u8] {
+        &self.state.cursor_secret
     }
 
     /// Reads in one snapshot.

@@ -102,6 +102,10 @@ fn describe(out: &mut String, operation: &Operation, document: &Value) {
     }
     for (status, answer) in described["responses"].as_object().into_iter().flatten().filter(|(s, _)| *s != "default") {
         let content = answer["content"].as_object().into_iter().flatten().next();
-        let _ = write!(out, "<p>{status}: {}.</p>", shape(content.map_or(&Value::Null, |(_, c)| &c["schema"])));
+        let said = match content {
+            Some((_, content)) => shape(&content["schema"]),
+            None => escaped(answer["description"].as_str().unwrap_or_default()),
+        };
+        let _ = write!(out, "<p>{status}: {said}.</p>");
     }
 }

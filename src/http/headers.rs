@@ -24,9 +24,14 @@ pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
         let fits = scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty();
         return fits.then(|| Credentials { secret: Secret::given(secret), by_cookie: false });
     }
-    let cookies = text(headers, "cookie")?.split(';');
-    let ours = cookies.filter_map(|c| c.trim().split_once('=')).find(|(name, _)| *name == SESSION_COOKIE);
-    ours.map(|(_, value)| Credentials { secret: Secret::given(value), by_cookie: true })
+    let ours = cookie(text(headers, "cookie")?, SESSION_COOKIE)?;
+    Some(Credentials { secret: Secret::given(ours), by_cookie: true })
+}
+
+/// One of the cookies in their header.
+pub(super) fn cookie<'c>(cookies: &'c str, name: &str) -> Option<&'c str> {
+    let mut all = cookies.split(';').filter_map(|c| c.trim().split_once('='));
+    all.find(|(n, _)| *n == name).map(|(_, value)| value)
 }
 
 /// Refuses what a page of another site has made a browser send. `by_cookie`: where a browser says nothing, it is refused too.

@@ -45,4 +45,4 @@ pub use json::{Day, Limit, Moment, Money, Nothing, Page, Paging, Why};
 pub use openapi::document;
 pub use operation::{Item, Method, Need, Operation, delete, get, post, put};
 pub use problem::{Problem, Refusal};
-pub use server::{Running, Settings, start};
+pub use server::{Running, Settings, start, start_with};

@@ -77,7 +77,9 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         parameters.push(header("If-Match", true, "The ETag of what was read"));
     }
     let mut success = json!({ "description": super::problem::title(operation.status) });
-    success["content"][operation.media]["schema"] = (operation.shapes.answer)(given).to_value();
+    if operation.status != 303 {
+        success["content"][operation.media]["schema"] = (operation.shapes.answer)(given).to_value();
+    }
     let mut described = json!({
         "operationId": operation.id,
         "tags": [operation.id.split('.').next().unwrap_or_default()],
@@ -85,6 +87,11 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         "parameters": parameters,
         "responses": { operation.status.to_string(): success, "default": { "$ref": "#/components/responses/Problem" } },
     });
+    if operation.leads {
+        let location = json!({ "Location": { "required": true, "schema": { "type": "string" } } });
+        let there = json!({ "description": "The browser goes there", "headers": location });
+        described["responses"]["303"] = there;
+    }
     match operation.need {
         Need::Nobody => described["security"] = json!([]),
         Need::SignedIn => described["security"] = json!([{ "bearer": [] }, { "session": [] }]),

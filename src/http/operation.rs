@@ -129,6 +129,8 @@ pub struct Operation {
     pub(super) status: u16,
     pub(super) dry_run: bool,
     pub(super) is_configuration: bool,
+    /// Whether its answer may be another address, for a browser.
+    pub(super) leads: bool,
     /// What its answer is.
     pub(super) media: &'static str,
     pub(super) shapes: Shapes,
@@ -259,6 +261,16 @@ impl Row {
         self.with(Effect::Itself, Body::Json, shapes, Box::new(run))
     }
 
+    /// By a function that a browser asks and that may lead it elsewhere. It has an identity of its own.
+    pub fn leads<Q, A>(self, f: fn(&Call, &Q) -> Result<Answer>) -> Operation
+    where
+        Q: DeserializeOwned + JsonSchema + 'static,
+        A: JsonSchema + 'static,
+    {
+        let run = move |call: &Call| f(call, &call.query()?);
+        Operation { leads: true, ..self.with(Effect::Itself, Body::None, shapes::<Q, A>(None), Box::new(run)) }
+    }
+
     /// By a command of one commit, in which the key of the request is kept as well.
     pub fn writes<Q, B, A>(self, f: fn(&mut Tx<'_>, &Asked<Q, B>) -> Result<A>) -> Operation
     where
@@ -335,6 +347,7 @@ impl Row {
             status,
             dry_run,
             is_configuration,
+            leads: false,
             media,
             shapes,
             run,

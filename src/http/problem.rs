@@ -184,10 +184,17 @@ pub(super) fn status(error: &Error) -> u16 {
             | "bad_header"
             | "bad_body"
             | "body_broken"
-            | "idempotency_key_missing" => 400,
-            "no_credentials" | "not_signed_in" | "sign_in_refused" => 401,
-            "cross_site" => 403,
-            "no_such_path" => 404,
+            | "idempotency_key_missing"
+            | "bad_return_to" => 400,
+            "no_credentials"
+            | "not_signed_in"
+            | "sign_in_refused"
+            | "sign_in_not_begun"
+            | "provider_refused"
+            | "provider_code_refused"
+            | "id_token_refused" => 401,
+            "cross_site" | "email_refused" | "unknown_identity" | "person_not_active" | "second_factor_missing" => 403,
+            "no_such_path" | "oidc_off" => 404,
             "method_not_allowed" => 405,
             "body_too_slow" => 408,
             "precondition_failed" => 412,
@@ -195,7 +202,7 @@ pub(super) fn status(error: &Error) -> u16 {
             "unsupported_body" | "encoded_body" => 415,
             "if_match_missing" => 428,
             "too_many_requests" | "too_many_streams" | "sign_in_waits" => 429,
-            "server_full" => 503,
+            "server_full" | "provider_unreachable" | "provider_busy" => 503,
             _ => 422,
         },
     }
@@ -206,6 +213,7 @@ pub(super) fn title(status: u16) -> &'static str {
         200 => "Done",
         201 => "Made",
         202 => "Accepted",
+        303 => "Elsewhere",
         304 => "Not modified",
         400 => "Bad request",
         401 => "Who are you?",

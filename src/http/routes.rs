@@ -10,9 +10,10 @@ use super::problem::{Problem, Refusal};
 use super::server::State;
 use super::{headers, hot, live, patience};
 use crate::access::{self, Admitted};
-use crate::actor::{Actor, Scope};
+use crate::actor::{Actor, Principal, Scope};
 use crate::db::Who;
 use crate::error::{Error, Result};
+use crate::traces;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -25,6 +26,7 @@ use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tracing::Instrument;
 
 /// A body that is no larger leaves as one.
 const PLAIN: usize = 32 << 10;
@@ -120,8 +122,12 @@ pub(super) async fn rim(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = headers::request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let parent = (headers::maybe(request.headers(), "traceparent"), headers::maybe(request.headers(), "tracestate"));
+    let span = traces::request(request.method().as_str(), &id, (parent.0.as_deref(), parent.1.as_deref()));
     let (method, path, begun) = (request.method().clone(), request.path().to_owned(), std::time::Instant::now());
-    let mut response = next.call(request).await?;
+    let mut response = next.call(request).instrument(span.clone()).await?;
+    let route = response.request().match_pattern();
+    traces::answered(&span, method.as_str(), route.as_deref(), response.status().as_u16());
     headers::protect(response.headers_mut(), &id);
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%method, path, status = response.status().as_u16(), milliseconds, request_id = id, "request");
@@ -197,10 +203,11 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         body,
     };
     let worker = Arc::clone(&state);
+    let span = tracing::Span::current();
     let worked = web::block(move || {
         let _counted = counted;
         let mut admitted = None;
-        let answer = work(&worker, at, arrived, &mut admitted);
+        let answer = span.in_scope(|| work(&worker, at, arrived, &mut admitted));
         (answer, admitted)
     });
     let pumped = pump.map(|pump| rt::spawn(pump));
@@ -255,6 +262,11 @@ fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitte
     let Some(operation) = state.operations.get(at) else { return Err(Refusal::NoSuchPath.into()) };
     let (who, admitted) = admit(state, operation, &arrived)?;
     is.clone_from(&admitted);
+    traces::asked_by(match who.actor.principal() {
+        Principal::Person(_) => "person",
+        Principal::Key(_) => "key",
+        Principal::Operator(_) | Principal::System(_) => "nobody",
+    });
     let path = path_parts(operation, &arrived.raw_path)?;
     let mut query = pairs(&arrived.raw_query)?;
     let dry_run = operation.dry_run && take_flag(&mut query, "dry_run")?;
@@ -296,6 +308,7 @@ fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitte
         if_match,
         place: arrived.place,
         device: headers::maybe(&arrived.headers, "user-agent").unwrap_or_default(),
+        cookies: headers::maybe(&arrived.headers, "cookie"),
     };
     let answer = (operation.run)(&call)?;
     let known = headers::maybe(&arrived.headers, "if-none-match");
@@ -498,7 +511,12 @@ fn response(request: &HttpRequest, answer: Answer) -> HttpResponse {
         response.insert_header(("content-type", "application/json"));
     }
     for (name, value) in answer.headers {
-        response.insert_header((name, value));
+        // Of cookies an answer may set several; anything else it says once.
+        if name == "Set-Cookie" {
+            response.append_header((name, value));
+        } else {
+            response.insert_header((name, value));
+        }
     }
     match request.app_data::<web::Data<State>>() {
         Some(state) if body.len() > PLAIN => response.body(patience::Parts::of(body.into(), slowest(state))),

@@ -4,6 +4,7 @@ use super::hot::Known;
 use super::limits::Limits;
 use super::operation::Operation;
 use super::{openapi, routes, store};
+use crate::access::oidc::Provider;
 use crate::access::{self, secret};
 use crate::banking::Profiles;
 use crate::config;
@@ -45,7 +46,9 @@ pub(super) struct State {
     pub(super) under_way: AtomicUsize,
     /// Those who send slowly, beside them.
     pub(super) slow: AtomicUsize,
+    /// What cursors and tickets of sign-ins are signed with.
     pub(super) cursor_secret: Vec<u8>,
+    pub(super) provider: Option<Provider>,
     pub(super) streams: super::live::Streams,
     /// The document, written once.
     pub(super) document: web::Bytes,
@@ -98,6 +101,17 @@ impl Running {
 
 /// Starts a server on a listener.
 pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listener: TcpListener) -> Result<Running> {
+    start_with(db, operations, settings, None, listener)
+}
+
+/// As [`start`], with a provider that people sign in by.
+pub fn start_with(
+    db: Arc<Db>,
+    operations: Vec<Operation>,
+    settings: Settings,
+    provider: Option<Provider>,
+    listener: TcpListener,
+) -> Result<Running> {
     let broken = |e: std::io::Error| Error::Broken(format!("the server cannot be started: {e}"));
     let address = listener.local_addr().map_err(broken)?;
     let document = serde_json::to_string_pretty(&openapi::document(&operations));
@@ -113,6 +127,7 @@ pub fn start(db: Arc<Db>, operations: Vec<Operation>, settings: Settings, listen
         slow: AtomicUsize::new(0),
         docs: RwLock::default(),
         document: document.into(),
+        provider,
         db,
         operations: operations.into(),
         settings,

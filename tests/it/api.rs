@@ -26,6 +26,7 @@ use crate::given::{alice, treasury};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
+use tributary::access::oidc::Provider;
 use tributary::access::{self, Cost, Holder, Joining, NewKey, NewPerson, Secret, Settings, SignIn, totp};
 use tributary::banking::{Profile, Profiles};
 use tributary::db::{Db, Options, Tx};
@@ -104,6 +105,15 @@ impl Served {
 
     /// As [`Served::on`], with other settings.
     pub fn with(test: &TestDb, change: impl FnOnce(&mut config::Server)) -> Served {
+        Served::built(test, change, None)
+    }
+
+    /// As [`Served::on`], with a provider that people sign in by.
+    pub fn with_provider(test: &TestDb, provider: Provider) -> Served {
+        Served::built(test, |_| {}, Some(provider))
+    }
+
+    fn built(test: &TestDb, change: impl FnOnce(&mut config::Server), provider: Option<Provider>) -> Served {
         let clock = Arc::new(SetClock::at("2026-03-02T09:00:00Z".parse().expect("an instant")));
         let db = Arc::new(test.open(Options { clock: clock.clone(), ..Options::default() }));
         treasury(&db, 0..2);
@@ -115,9 +125,10 @@ impl Served {
         let profiles = Profiles::declared(vec![Profile::parse(wallet).expect("a profile")]);
         let settings = http::Settings { server, access: settings(), profiles, webhooks, signals: false };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let running = http::start(Arc::clone(&db), app::operations(), settings, listener).expect("a server");
+        let running =
+            http::start_with(Arc::clone(&db), app::operations(), settings, provider, listener).expect("a server");
         let base = format!("http://{}", running.address());
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
         Served { db, clock, running: Some(running), base, agent, approver: OnceLock::new() }
     }
 

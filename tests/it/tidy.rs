@@ -12,9 +12,10 @@ use std::sync::LazyLock;
 
 /// The modules of `src/` from the bottom up: each may use those of earlier rows only. Those of the first and of the last
 /// row may also use each other.
-const LAYERS: [&[&str]; 16] = [
+const LAYERS: [&[&str]; 17] = [
     &["actor", "error", "ids", "money", "scope", "sheet", "time", "config", "tls"],
     &["banking"],
+    &["traces"],
     &["db"],
     &["events", "calendars"],
     &["access"],

@@ -6,6 +6,7 @@ use crate::given::{alice, camt, day, line, statement};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use tributary::access::oidc;
 use tributary::access::role::built_in_roles;
 use tributary::allocation::intake;
 use tributary::app;
@@ -36,6 +37,9 @@ pub fn furnish(served: &Served) -> Things {
     let jobs = served.get("/v1/jobs", &ann).json();
     let csv = "settlement,master,platform,currency,total,paid_on,leaf,gross,net\nSET-1,m00,Apple,EUR,99.00,2026-03-04,m00/tiktok/de/operating,99.00,99.00\n";
     served.approved(served.post("/v1/settlements", &ann, "furnish-2", json!({ "name": "a.csv", "csv": csv })));
+    let (linked, operator) = (owner.clone(), alice());
+    let identity = served.db.write("identity.link", &operator, move |tx| oidc::link(tx, "https://id", "ann", &linked));
+    let identity = identity.expect("linked");
     let text = |v: &Value| v.as_str().expect("text").to_owned();
     let leaf = "m00%2Ftiktok%2Fde%2Foperating".to_owned();
     let proposal = text(&open.json()["proposal"]);
@@ -53,6 +57,7 @@ pub fn furnish(served: &Served) -> Things {
         ("seals.number", "1".to_owned()),
         ("person", owner),
         ("session", "ses_0".to_owned()),
+        ("identity", identity),
         ("job", text(&jobs["items"][0]["id"])),
         ("statement", statement),
         ("line", text(&lines["items"][0]["id"])),
@@ -204,11 +209,13 @@ fn good_body(operation: &Operation) -> Option<Value> {
             json!({ "role": "product-viewer", "scope": "product:capcut+master:m01" })
         }
         "people.reset"
+        | "identities.unlink"
         | "person_sessions.end"
         | "people.disable"
         | "people.end_sessions"
         | "keys.revoke"
         | "sessions.end" => json!({}),
+        "identities.link" => json!({ "issuer": "https://id", "subject": "x" }),
         "webhooks.replay" => json!({ "first": 1, "last": 1 }),
         id if id.starts_with("webhooks.") => json!({}),
         _ => json!({ "reason": "a test of rights" }),
