@@ -1,4 +1,4 @@
-//! TLS as a client: whom it trusts. For webhooks, and for the command line at a server.
+//! TLS as a client: whom it trusts. For webhooks, providers of sign-in and collectors of traces, and for the command line at a server.
 
 use std::sync::Arc;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};

@@ -4,6 +4,7 @@
 use super::{Refusal, TARGET};
 use crate::config;
 use crate::error::Result;
+use crate::tls;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -12,7 +13,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::Span;
@@ -21,7 +21,6 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 /// A collector that takes longer for a batch loses it.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -66,6 +65,8 @@ impl Export {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
+            // A span that is active has begun, and keeps the name that it began with; a request learns its route at its end.
+            .with_context_activation(false)
             // Spans of ours alone: what the log says may name things.
             .with_filter(filter_fn(|of| of.is_span() && of.target() == TARGET));
         Ok((Export(provider), layer))
@@ -116,19 +117,12 @@ struct Client {
 
 impl Client {
     fn new() -> Client {
-        let trusted = rustls_native_certs::load_native_certs();
-        let roots = trusted.certs.iter().map(|cert| Certificate::from_der(cert.as_ref()).to_owned());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(roots.collect())))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(LONGEST))
-            .tls_config(tls);
+            .tls_config(tls::of_the_system());
         Client { agent: config.build().into(), is_failing: AtomicBool::new(false) }
     }
 

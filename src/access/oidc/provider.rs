@@ -5,6 +5,7 @@
 use super::token::{Doubt, Expected, Said, prove};
 use super::{Refusal, Settings, check_url, is_loopback};
 use crate::error::Result;
+use crate::tls;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::JwkSet;
@@ -14,7 +15,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 const KNOWN_FOR: Duration = Duration::from_secs(3_600);
 /// Keys are not asked for again sooner.
@@ -74,7 +74,7 @@ impl Provider {
             .max_redirects_will_error(false)
             .user_agent(concat!("Tributary/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(settings.timeout))
-            .tls_config(tls());
+            .tls_config(tls::of_the_system());
         let config = if local { config.proxy(None) } else { config };
         Provider { settings, agent: config.build().into(), known: Mutex::default(), under_way: AtomicUsize::new(0) }
     }
@@ -247,15 +247,4 @@ pub(super) fn encoded(text: &str) -> String {
         b => format!("%{b:02X}"),
     };
     text.bytes().map(one).collect()
-}
-
-/// Whom the system trusts, a company's own authority included.
-fn tls() -> TlsConfig {
-    let trusted = rustls_native_certs::load_native_certs();
-    let roots = trusted.certs.iter().map(|cert| Certificate::from_der(cert.as_ref()).to_owned());
-    TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::Specific(Arc::new(roots.collect())))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
 }

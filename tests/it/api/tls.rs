@@ -16,7 +16,7 @@ use tributary::db::Options;
 use tributary::time::{Clock, SystemClock};
 
 /// Certificates of the tests: an authority, one of its for `localhost`, and another authority.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tls");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api/golden/tls");
 
 /// What stands before the server in production: TLS here, plain HTTP behind. Gives its port.
 fn before(server: SocketAddr) -> u16 {
