@@ -240,8 +240,7 @@ pub fn make_void(tx: &mut Tx<'_>, ready: &Ready, why: &str) -> Result<()> {
 /// Ends those whose time is over; gives their ids.
 pub fn expire(tx: &mut Tx<'_>) -> Result<Vec<String>> {
     let now = tx.now();
-    let over = store::all_open(tx.conn())?.into_iter().filter(|row| row.state_at(now) == State::Expired);
-    let ids: Vec<String> = over.map(|row| row.id).collect();
+    let ids = store::over(tx.conn(), now)?;
     for id in &ids {
         end(tx, id, State::Expired, None)?;
     }

@@ -155,15 +155,7 @@ pub fn list(conn: &mut Conn, actor: &Actor, filter: &Filter, now: Instant) -> Re
     const PAGE: i64 = 200;
     let (mut all, mut before) = (Vec::new(), filter.before.clone());
     loop {
-        let page = if filter.all {
-            store::page(conn, before.as_deref(), PAGE)?
-        } else {
-            // Few are open at a time.
-            let mut open = store::all_open(conn)?;
-            open.reverse();
-            open.retain(|row| filter.before.as_ref().is_none_or(|id| row.id < *id));
-            open
-        };
+        let page = store::page(conn, !filter.all, before.as_deref(), PAGE)?;
         before = page.last().map(|row| row.id.clone());
         let read = page.len();
         for row in page {
@@ -176,7 +168,7 @@ pub fn list(conn: &mut Conn, actor: &Actor, filter: &Filter, now: Instant) -> Re
                 return Ok(all);
             }
         }
-        if !filter.all || i64::try_from(read).unwrap_or(0) < PAGE {
+        if i64::try_from(read).unwrap_or(0) < PAGE {
             return Ok(all);
         }
     }

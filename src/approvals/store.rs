@@ -68,15 +68,18 @@ pub(super) fn open_about(conn: &mut Conn, kind: &str, subject: &str) -> Result<V
     open.select(ProposalRow::as_select()).load(conn).map_err(broken)
 }
 
-/// Those open, oldest first.
-pub(super) fn all_open(conn: &mut Conn) -> Result<Vec<ProposalRow>> {
-    let open = proposals::table.filter(proposals::state.eq("open")).order(proposals::id);
-    open.select(ProposalRow::as_select()).load(conn).map_err(broken)
+/// Those open whose time was over at an instant.
+pub(super) fn over(conn: &mut Conn, now: Instant) -> Result<Vec<String>> {
+    let open = proposals::table.filter(proposals::state.eq("open")).filter(proposals::expires_at.le(stored(now)));
+    open.order(proposals::id).select(proposals::id).load(conn).map_err(broken)
 }
 
-/// A page of all, newest first, from before an id on.
-pub(super) fn page(conn: &mut Conn, before: Option<&str>, limit: i64) -> Result<Vec<ProposalRow>> {
+/// A page of those open, or of all, newest first, from before an id on.
+pub(super) fn page(conn: &mut Conn, open: bool, before: Option<&str>, limit: i64) -> Result<Vec<ProposalRow>> {
     let mut all = proposals::table.into_boxed();
+    if open {
+        all = all.filter(proposals::state.eq("open"));
+    }
     if let Some(id) = before {
         all = all.filter(proposals::id.lt(id.to_owned()));
     }
