@@ -7,6 +7,6 @@ ALTER TABLE lines DROP COLUMN ordinal;
 
 -- A bank may send a message for each payment: those of other roles, those of one id and those no longer in force are found without
 -- going through all of a master's messages.
-CREATE INDEX statements_role ON statements (master, role, last_day);
+CREATE INDEX statements_near ON statements (master, role, last_day);
 CREATE INDEX statements_named ON statements (master, role, statement_id);
 CREATE INDEX statements_superseded ON statements (master, state) WHERE state = 'superseded';
