@@ -100,8 +100,9 @@ impl Url {
     }
 }
 
-/// How many statements SQLite may keep of its pages in memory, in KiB: the journal's hot pages of a busy day.
-const SQLITE_CACHE_KIB: i64 = 64 * 1024;
+/// How much of the database SQLite keeps in memory per connection, in KiB: the journal's hot pages of a busy day. No more, because
+/// a COMMIT that has divided pages of an index goes through all that are kept; the rest is in the system's own cache.
+const SQLITE_CACHE_KIB: i64 = 16 * 1024;
 
 /// The advisory lock that makes writers of all nodes stand in line: "trib" in ASCII.
 const WRITER_LOCK: i64 = 0x7472_6962;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub mod bulk;
-mod checkpoint;
 mod commits;
 mod conn;
 pub mod copy;
@@ -25,6 +24,7 @@ pub mod schema;
 pub mod seal;
 pub mod textbook;
 mod tx;
+mod upkeep;
 mod writer;
 
 pub use commits::{Commits, Listening};
@@ -74,8 +74,8 @@ pub struct Db {
 struct Writing {
     queue: Arc<writer::Queue>,
     thread: Option<JoinHandle<()>>,
-    /// On SQLite: what brings commits from the log into the database file.
-    checkpoints: Option<JoinHandle<()>>,
+    /// What keeps the database quick.
+    upkeep: Option<JoinHandle<()>>,
     /// Held for as long as this process may write; `None` on PostgreSQL, whose lock is per transaction.
     _lock: Option<std::fs::File>,
 }
@@ -88,7 +88,7 @@ impl Drop for Writing {
             let _ = thread.join();
         }
         // It ends when the writer is gone, and holds the database open until then.
-        if let Some(thread) = self.checkpoints.take() {
+        if let Some(thread) = self.upkeep.take() {
             let _ = thread.join();
         }
     }
@@ -110,7 +110,7 @@ impl Db {
         migrate(&mut conn)?;
         let queue = Arc::new(writer::Queue::new(options.queue_items));
         let unstarted = |e: std::io::Error| Error::Broken(format!("cannot start the writer's threads: {e}"));
-        let (nudge, checkpoints) = checkpoint::start(url).map_err(unstarted)?.unzip();
+        let (nudge, upkeep) = upkeep::start(url).map_err(unstarted)?;
         let commits = Arc::new(Commits::default());
         let writer = writer::Writer {
             url: url.clone(),
@@ -119,14 +119,14 @@ impl Db {
             ids: options.ids,
             faults: options.faults,
             begun: false,
-            checkpoints: nudge,
+            upkeep: nudge,
             commits: Arc::clone(&commits),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn({
             let queue = Arc::clone(&queue);
             move || writer.serve(&queue)
         });
-        let writing = Writing { queue, thread: Some(thread.map_err(unstarted)?), checkpoints, _lock: lock };
+        let writing = Writing { queue, thread: Some(thread.map_err(unstarted)?), upkeep: Some(upkeep), _lock: lock };
         Ok(Db { url: url.clone(), readers: readers(url)?, writing: Some(writing), clock: options.clock, commits })
     }
 

@@ -14,11 +14,11 @@
 //! | the same, for housekeeping without a seal | do it again: it must be such that twice is as good as once |
 //! | the database cannot be reached to find out | the answer is "unknown": ask again with the same key; nothing is run again |
 
-use super::checkpoint::Nudge;
 use super::commits::Commits;
 use super::conn::{AWAY, Conn, Url, broken, for_a_moment, is_locked};
 use super::seal::Hash;
 use super::tx::{Tx, Who, seal_is_there};
+use super::upkeep::Nudge;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::time::Clock;
@@ -389,7 +389,7 @@ pub(super) struct Writer {
     /// Whether the present group's transaction has begun.
     pub(super) begun: bool,
     /// Told of each commit.
-    pub(super) checkpoints: Option<Nudge>,
+    pub(super) upkeep: Nudge,
     /// Told of each commit that was sealed.
     pub(super) commits: Arc<Commits>,
 }
@@ -424,9 +424,7 @@ impl Writer {
         let _abandon = Abandon(queue);
         while let Some(group) = queue.take() {
             traces::commit(group.len()).in_scope(|| self.settle(group));
-            if let Some(checkpoints) = &self.checkpoints {
-                checkpoints.commit();
-            }
+            self.upkeep.commit();
         }
     }
 

@@ -201,3 +201,23 @@ fn both_databases_have_the_same_tables_columns_and_indexes() {
     ];
     assert_eq!(protected[0], protected[1]);
 }
+
+#[test]
+fn a_table_that_has_outgrown_its_statistics_is_analyzed_while_it_is_written_to() {
+    let test = TestDb::new(Engine::Postgres);
+    let db = test.open(Options::default());
+    // Only what is tested here may do it.
+    given::sql(&test.url, "ALTER TABLE entries SET (autovacuum_enabled = off)").expect("our own table");
+    let known =
+        || given::number(&test.url, "SELECT reltuples::bigint AS value FROM pg_class WHERE relname = 'entries'");
+    let (book, before) = (given::book(&db, "de-eur", 1), known());
+    for round in 1..=200 {
+        let cause = |n: i32| format!("{round:03}-{n:04}");
+        let some = (0..1_000).map(|n| given::inflow(&book, 0, 1, &cause(n))).collect();
+        ledger::post(&db, &given::alice(), some).expect("posted");
+        if known() > before.max(0) {
+            return;
+        }
+    }
+    panic!("after 200,000 entries the planner still knows of {}", known());
+}
