@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// All settings.
@@ -219,6 +220,8 @@ pub struct Webhooks {
 pub struct Server {
     /// Address and port.
     pub listen: String,
+    /// Proxies of one's own, whose word on where a request comes from counts.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Threads that talk to connections; 0: one for each core.
     pub workers: u32,
     /// Connections of each of them at most.

@@ -65,7 +65,7 @@ pub use secret::Secret;
 pub use sessions::{Admitted, SessionView, admit, admit_all, end_session, end_sessions, sessions, touch, touch_in};
 pub use sign_in::{Opened, SignIn, sign_in};
 pub use standing::{Standing, covers_all, person_of, rights_now, scope_of, standing, standings};
-pub use store::GrantRow;
+pub use store::{GrantRow, anybody};
 
 /// The cookie that a session travels in: `__Host-` binds it to this host, to all paths and to TLS.
 pub const SESSION_COOKIE: &str = "__Host-tributary";

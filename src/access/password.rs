@@ -8,6 +8,8 @@ use super::secret::random;
 use crate::error::{Error, Result};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Longer ones only cost time to hash.
 const LONGEST: usize = 256;
@@ -93,6 +95,50 @@ pub struct Cost {
     lanes: u32,
 }
 
+/// Passwords that are hashed at once: each takes memory and a core on purpose, and nobody has to be known to ask for it.
+const AT_ONCE: usize = 4;
+/// Those who wait for their turn, and how long at most; more are told to come again, since each holds a thread of the server.
+const WAITING: usize = 64;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+static TURNS: Turns = Turns { under_way: Mutex::new((0, 0)), ended: Condvar::new() };
+
+/// Whose turn it is to hash.
+struct Turns {
+    /// Who hashes, and who waits.
+    under_way: Mutex<(usize, usize)>,
+    ended: Condvar,
+}
+
+/// One of [`AT_ONCE`], for as long as this is kept.
+struct Turn<'t>(&'t Turns);
+
+impl Turns {
+    fn take(&self) -> Result<Turn<'_>> {
+        let busy = || Error::Busy("many sign in at this moment; try again in a moment".to_owned());
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.1 >= WAITING {
+            return Err(busy());
+        }
+        under_way.1 += 1;
+        let waited = self.ended.wait_timeout_while(under_way, LONGEST_WAIT, |(hashing, _)| *hashing >= AT_ONCE);
+        let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        under_way.1 -= 1;
+        if under_way.0 >= AT_ONCE {
+            return Err(busy());
+        }
+        under_way.0 += 1;
+        Ok(Turn(self))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).0 -= 1;
+        self.0.ended.notify_one();
+    }
+}
+
 /// Memory in KiB and passes that OWASP holds to be the least, each pair by itself.
 const LEAST: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
 
@@ -122,6 +168,7 @@ impl Cost {
         kept.contains(&format!("$m={},t={},p={}$", self.memory_kib, self.passes, self.lanes))
     }
 
+    /// Only inside a [`Turn`].
     fn argon2(self) -> Result<Argon2<'static>> {
         let broken = |e: argon2::Error| Error::Broken(format!("argon2: {e}"));
         let params = Params::new(self.memory_kib, self.passes, self.lanes, None).map_err(broken)?;
@@ -131,6 +178,7 @@ impl Cost {
     /// As it is kept: with its salt and cost. Slow on purpose: never on the writer's thread.
     pub(super) fn hash(self, password: &str) -> Result<String> {
         let salt = random::<16>()?;
+        let _turn = TURNS.take()?;
         let hashed = self.argon2()?.hash_password_with_salt(password.as_bytes(), &salt);
         hashed.map(|h| h.to_string()).map_err(|e| Error::Broken(format!("argon2: {e}")))
     }
@@ -138,6 +186,7 @@ impl Cost {
     /// Whether it is the password that was kept so. Without one it takes as long and says no, so that the time does not tell who
     /// is known. Slow on purpose: never on the writer's thread.
     pub(super) fn verify(self, password: &str, kept: Option<&str>) -> Result<bool> {
+        let _turn = TURNS.take()?;
         match kept {
             Some(kept) => Ok(self.argon2()?.verify_password(password.as_bytes(), kept).is_ok()),
             None => {
@@ -153,6 +202,23 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_so_many_passwords_are_hashed_at_once_and_only_so_many_wait() {
+        let turns = Turns { under_way: Mutex::new((0, 0)), ended: Condvar::new() };
+        let mut taken: Vec<Turn<'_>> = (0..AT_ONCE).map(|_| turns.take().expect("free")).collect();
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(|| turns.take().map(drop))).collect();
+            while turns.under_way.lock().expect("ours").1 < WAITING {
+                std::thread::yield_now();
+            }
+            assert_eq!(turns.take().err().expect("too many wait").code(), "busy");
+            taken.pop();
+            // Each lets the next one in.
+            assert!(waiting.into_iter().all(|waits| waits.join().expect("no panic").is_ok()));
+        });
+        assert_eq!(*turns.under_way.lock().expect("ours"), (AT_ONCE - 1, 0));
+    }
 
     #[test]
     fn a_password_is_long_and_not_among_the_first_that_are_tried() {

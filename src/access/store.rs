@@ -98,7 +98,8 @@ pub(super) fn people_by_login(conn: &mut Conn) -> Result<Vec<PersonRow>> {
     people::table.select(PersonRow::as_select()).order(people::login).load(conn).map_err(broken)
 }
 
-pub(super) fn anybody(conn: &mut Conn) -> Result<bool> {
+/// Whether there is anybody, perhaps invited only.
+pub fn anybody(conn: &mut Conn) -> Result<bool> {
     let first: Option<String> = people::table.select(people::id).first(conn).optional().map_err(broken)?;
     Ok(first.is_some())
 }

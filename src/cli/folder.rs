@@ -7,11 +7,12 @@ use super::{Context, print_json};
 use crate::allocation::intake;
 use crate::banking::Profiles;
 use crate::config;
-use crate::db::Db;
+use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::folders::{self, Desk, Found, Memory, Outcome, State, Taken};
 use crate::time::{Clock, Instant, SystemClock, rfc3339};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What is to be done with folders.
 #[derive(Debug, clap::Subcommand)]
@@ -134,7 +135,7 @@ fn take(context: &Context, names: &[String]) -> Result<()> {
             }
             dealt.push(taken.clone());
         };
-        if let Err(e) = one_round(context, &db, declared, &mut Memory::default(), &|| false, &mut told) {
+        if let Err(e) = one_round(&db, &context.who, declared, &mut Memory::default(), &|| false, &mut told) {
             // Others go on.
             problems.push(e.to_string());
         }
@@ -163,14 +164,14 @@ fn take(context: &Context, names: &[String]) -> Result<()> {
 
 /// One look over one folder.
 pub fn one_round(
-    context: &Context,
     db: &Db,
+    who: &Arc<Who>,
     declared: &Declared,
     memory: &mut Memory,
     stop: &dyn Fn() -> bool,
     told: &mut dyn FnMut(&Taken),
 ) -> Result<()> {
-    let desk = Desk { db, who: &context.who, profiles: &declared.profiles };
+    let desk = Desk { db, who, profiles: &declared.profiles };
     folders::take(&desk, &declared.folder, memory, stop, told)
 }
 

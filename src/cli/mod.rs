@@ -46,6 +46,7 @@ mod prompt;
 mod rates;
 mod remote;
 mod roles;
+mod rounds;
 mod route;
 mod rules;
 mod serve;

@@ -1,5 +1,6 @@
 //! `tributary people`: who may sign in and what they may do, for the operator of the machine.
 
+use super::remote::Place;
 use super::table::table;
 use super::{Context, approvals, people_link, print_json, prompt};
 use crate::access::{self, GrantRow, Holder, Joining, NewPerson, PersonView, Settings, SignIn};
@@ -9,6 +10,7 @@ use crate::four_eyes::{self, Change, Done, Grant};
 use crate::scope::Part;
 use crate::time::{Clock, SystemClock, rfc3339};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// What is to be done with people.
 #[derive(Debug, clap::Subcommand)]
@@ -16,7 +18,17 @@ pub enum People {
     /// Print the invitation of the first administrator, once, for an hour; only while there is nobody
     First,
     /// Join by an invitation: choose a password, add Tributary to an authenticator app
-    Join,
+    Join {
+        /// Join at a server, such as https://treasury.example.com, and not in a database here
+        #[arg(long)]
+        server: Option<String>,
+        /// Whom to trust there in place of the system's authorities: a file of certificates, PEM
+        #[arg(long, value_name = "FILE", requires = "server")]
+        ca: Option<PathBuf>,
+        /// Send the password over plain HTTP to another machine too: everybody on the way can read it
+        #[arg(long, requires = "server")]
+        allow_plain_http: bool,
+    },
     /// Add somebody and print their invitation, once
     Add {
         /// By which they sign in, such as alice or alice@example.com
@@ -114,7 +126,10 @@ impl std::str::FromStr for RoleIn {
 pub fn run(context: &Context, command: &People) -> Result<()> {
     match command {
         People::First => first(context),
-        People::Join => join(context),
+        People::Join { server: Some(server), ca, allow_plain_http } => {
+            join_at(context, &Place::of(server, ca.as_deref(), *allow_plain_http)?)
+        }
+        People::Join { server: None, .. } => join(context),
         People::Add { login, name, roles } => {
             add(context, NewPerson { login: login.clone(), name: name.clone() }, roles)
         }
@@ -195,15 +210,43 @@ fn join(context: &Context) -> Result<()> {
     let totp = access::new_totp_secret()?;
     let login = invited.person.as_ref().or(person.as_ref()).map_or("", |p| p.login.as_str());
     let (text, link) = access::totp::for_apps(&totp, login);
-    // To standard error: with --json, standard output is one document.
-    eprintln!("Add this to your authenticator app, then give the code that it shows:\n\n    {text}\n    {link}\n");
-    let code = prompt::line("code")?;
+    let code = code_of(&text, &link)?;
     let joined = access::join(&db, &settings, &Joining { invitation, person, password, totp, code })?;
     let codes: Vec<&str> = joined.recovery_codes.iter().map(access::Secret::reveal).collect();
-    if context.json {
-        return print_json(&json!({ "person": joined.person, "recovery_codes": codes }));
+    say_joined(context, &joined.person, &codes)
+}
+
+/// The same at a server.
+fn join_at(context: &Context, place: &Place) -> Result<()> {
+    let invitation = prompt::secret("invitation")?;
+    let begun = place.post("/v1/join/begin", &json!({ "invitation": invitation.reveal() }))?;
+    let text = |name: &str| begun[name].as_str().unwrap_or_default();
+    let mut body = json!({ "invitation": invitation.reveal(), "totp": text("totp") });
+    if begun["login"].is_null() {
+        body["login"] = json!(prompt::line("login")?);
+        body["name"] = json!(prompt::line("name")?);
+    } else {
+        eprintln!("Welcome, {}; your login is {}.", text("name"), text("login"));
     }
-    say!("Joined as {}. Keep these recovery codes on paper: each counts once, in place of a code.\n", joined.person);
+    body["password"] = json!(prompt::new_secret("password")?.reveal());
+    body["code"] = json!(code_of(text("totp"), text("link"))?);
+    let joined = place.post("/v1/join", &body)?;
+    let codes = joined["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    say_joined(context, joined["person"].as_str().unwrap_or_default(), &codes.collect::<Vec<_>>())
+}
+
+/// What the app shows once it knows the second factor.
+fn code_of(text: &str, link: &str) -> Result<String> {
+    // To standard error: with --json, standard output is one document.
+    eprintln!("Add this to your authenticator app, then give the code that it shows:\n\n    {text}\n    {link}\n");
+    prompt::line("code")
+}
+
+fn say_joined(context: &Context, person: &str, codes: &[&str]) -> Result<()> {
+    if context.json {
+        return print_json(&json!({ "person": person, "recovery_codes": codes }));
+    }
+    say!("Joined as {person}. Keep these recovery codes on paper: each counts once, in place of a code.\n");
     codes.iter().for_each(|code| say!("    {code}"));
     Ok(())
 }

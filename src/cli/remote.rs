@@ -229,22 +229,40 @@ fn ask_with(
     answered(send(Request { server: &session.server, ca, token, method, path, body, headers })?)
 }
 
+/// A server at which nobody has signed in yet, and whom to trust on the way there.
+pub struct Place {
+    server: String,
+    ca: Option<String>,
+}
+
+impl Place {
+    /// Checked before anything is asked for.
+    pub fn of(server: &str, ca: Option<&Path>, plain: bool) -> Result<Place> {
+        let server = checked(server, plain)?;
+        let unreadable =
+            |path: &Path, e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
+        let ca = ca.map(|p| std::fs::read_to_string(p).map_err(|e| unreadable(p, e))).transpose()?;
+        trusted(ca.as_deref())?;
+        Ok(Place { server, ca })
+    }
+
+    /// Posts to it, as nobody.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let (server, ca) = (self.server.as_str(), self.ca.as_deref());
+        let body = Some(body.to_string().into_bytes());
+        answered(send(Request { server, ca, token: None, method: "POST", path, body, headers: Vec::new() })?)
+    }
+}
+
 /// Signs in.
 pub fn login(context: &Context, args: &Login) -> Result<()> {
-    let server = checked(&args.server, args.allow_plain_http)?;
-    let unreadable = |path: &Path, e: std::io::Error| Error::NotFound(format!("cannot read {}: {e}", path.display()));
-    let ca = args.ca.as_ref().map(|p| std::fs::read_to_string(p).map_err(|e| unreadable(p, e))).transpose()?;
-    // Before anything is asked for.
-    trusted(ca.as_deref())?;
+    let place = Place::of(&args.server, args.ca.as_deref(), args.allow_plain_http)?;
     let login = args.login.clone().map_or_else(|| prompt::line("login"), Ok)?;
     let password = prompt::secret("password")?;
     let code = prompt::secret("code")?;
     let body = json!({ "login": login, "password": password.reveal(), "code": code.reveal() });
-    let body = Some(body.to_string().into_bytes());
-    let path = "/v1/sign-in";
-    let request =
-        Request { server: &server, ca: ca.as_deref(), token: None, method: "POST", path, body, headers: Vec::new() };
-    let opened = answered(send(request)?)?;
+    let opened = place.post("/v1/sign-in", &body)?;
+    let Place { server, ca } = place;
     let text = |name: &str| opened[name].as_str().unwrap_or_default().to_owned();
     let session = Session { server: server.clone(), token: text("token"), expires_at: text("expires_at"), ca };
     let file = keep(&session)?;

@@ -80,9 +80,12 @@ fn place_on_server(context: &Context, line: &str, leaf: &str, reason: &str) -> R
         return Err(remote::refused(code, item["detail"].as_str().unwrap_or_default()));
     }
     if context.json {
-        return print_json(&json!({ "line": line, "to": leaf, "entry": item["entry"] }));
+        return print_json(&json!({ "line": line, "to": leaf, "entry": item["entry"], "proposal": item["proposal"] }));
     }
-    say!("line {line} is placed on {leaf} by entry {}", item["entry"]);
+    match item["proposal"].as_str() {
+        Some(id) => say!("It waits for approval as {id}; somebody else decides on it at the server."),
+        None => say!("line {line} is placed on {leaf} by entry {}", item["entry"]),
+    }
     Ok(())
 }
 

@@ -4,6 +4,9 @@ use super::conn::broken;
 use super::tx::Tx;
 use crate::error::{Error, Result};
 
+/// Letters that are kept of why a command was refused.
+const MOST_LETTERS: usize = 500;
+
 impl Tx<'_> {
     /// Runs a part of a command. When it says no, what it wrote is undone, and the "no" is the inner result; the outer one is a
     /// fault of the machine.
@@ -32,9 +35,15 @@ impl Tx<'_> {
         Ok(done)
     }
 
-    /// Records that a command was refused (I10), where what it wrote need not be undone.
+    /// Records that a command was refused (I10), where what it wrote need not be undone. Of a long sentence only the beginning: it may
+    /// repeat what was sent, and an event is kept for ever.
     pub fn refused(&mut self, name: &str, no: &Error) {
-        let after = serde_json::json!({ "code": no.code(), "message": no.to_string() });
+        let mut message = no.to_string();
+        if let Some((end, _)) = message.char_indices().nth(MOST_LETTERS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        let after = serde_json::json!({ "code": no.code(), "message": message });
         self.event("command.refused", name, None, Some(after.to_string()));
     }
 

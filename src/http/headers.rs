@@ -4,6 +4,7 @@ use super::problem::Refusal;
 use crate::access::{SESSION_COOKIE, Secret, secret};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
 /// The secret that came with a request, and how.
@@ -64,6 +65,18 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 /// A header's text.
 pub(super) fn maybe(headers: &HeaderMap, name: &str) -> Option<String> {
     text(headers, name).map(ToOwned::to_owned)
+}
+
+/// Where a request comes from. Each proxy adds at the right of `X-Forwarded-For` whom it was asked by, so that is read from the right, for as
+/// long as those who say it are proxies of ours; anything further left, the sender may have made up.
+pub(super) fn place(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpAddr]) -> String {
+    let Some(mut place) = peer.map(|peer| peer.ip().to_canonical()) else { return String::new() };
+    let said: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+    for one in said.iter().rev().flat_map(|value| value.rsplit(',')) {
+        let Some(earlier) = one.trim().parse::<IpAddr>().ok().filter(|_| trusted.contains(&place)) else { break };
+        place = earlier.to_canonical();
+    }
+    place.to_string()
 }
 
 /// The id that the sender gave the request, where it can be one; else a new one.
@@ -160,6 +173,25 @@ mod tests {
         assert_eq!(credentials(&cookie).map(|c| c.by_cookie), Some(true));
         assert!(credentials(&headers(&[("cookie", "tributary=def")])).is_none());
         assert!(credentials(&headers(&[("authorization", "Basic abc"), ("cookie", "__Host-tributary=d")])).is_none());
+    }
+
+    #[test]
+    fn only_proxies_of_ours_say_where_a_request_comes_from() {
+        let ours: Vec<IpAddr> = ["127.0.0.1", "10.0.0.2"].map(|ip| ip.parse().expect("an address")).to_vec();
+        let from = |peer: &str, said: &'static str| {
+            place(
+                Some(SocketAddr::new(peer.parse().expect("an address"), 1)),
+                &headers(&[("x-forwarded-for", said)]),
+                &ours,
+            )
+        };
+        assert_eq!(from("127.0.0.1", "203.0.113.7"), "203.0.113.7");
+        assert_eq!(from("::ffff:127.0.0.1", "203.0.113.7"), "203.0.113.7");
+        // What stands left of the first that is not ours was made up, perhaps.
+        assert_eq!(from("127.0.0.1", "1.2.3.4, 203.0.113.7, 10.0.0.2"), "203.0.113.7");
+        assert_eq!(from("203.0.113.7", "1.2.3.4"), "203.0.113.7");
+        assert_eq!(from("127.0.0.1", "nonsense"), "127.0.0.1");
+        assert_eq!(place(None, &headers(&[]), &ours), "");
     }
 
     #[test]

@@ -134,16 +134,20 @@ pub(super) async fn rim(
     Ok(response)
 }
 
+/// Whoever asks whether a server is well is answered, also when it is full and when their address has asked for much: a balancer takes
+/// a server that says nothing out of service.
+fn is_probe(operation: &Operation) -> bool {
+    ["livez", "readyz"].contains(&operation.id)
+}
+
 /// Counts a request for as long as it is under way.
 struct UnderWay(Arc<State>);
 
 impl UnderWay {
     fn begin(state: &Arc<State>, operation: &Operation) -> Result<UnderWay, Refusal> {
-        // Whoever asks whether a full server is well is answered.
-        let is_probe = ["livez", "readyz"].contains(&operation.id);
         let most = usize::try_from(state.settings.server.requests_at_once).unwrap_or(usize::MAX);
         let counted = UnderWay(Arc::clone(state));
-        if state.under_way.fetch_add(1, Ordering::Relaxed) >= most && !is_probe {
+        if state.under_way.fetch_add(1, Ordering::Relaxed) >= most && !is_probe(operation) {
             Err(Refusal::ServerFull)
         } else {
             Ok(counted)
@@ -199,7 +203,7 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         headers: request.headers().clone(),
         raw_path: request.uri().path().to_owned(),
         raw_query: request.query_string().to_owned(),
-        place: request.peer_addr().map(|a| a.ip().to_string()).unwrap_or_default(),
+        place: headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies),
         body,
     };
     let worker = Arc::clone(&state);
@@ -237,7 +241,9 @@ fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc
         taken.map_err(|_| Refusal::TooManyRequests)
     };
     if operation.need == Need::Nobody {
-        limited(&arrived.place)?;
+        if !is_probe(operation) {
+            limited(&arrived.place)?;
+        }
         headers::refuse_cross_site(&arrived.method, &arrived.headers, false)?;
         return Ok((nobody, None));
     }

@@ -14,6 +14,7 @@ mod outage;
 mod plumbing;
 mod proof;
 mod rights;
+mod rounds;
 mod scoped;
 mod tls;
 mod together;

@@ -70,6 +70,8 @@ pub fn key_of_ann(db: &Db, login: &str) -> (String, String) {
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// What it has said when it began.
+    pub said: Value,
     _folder: tempfile::TempDir,
 }
 
@@ -113,7 +115,7 @@ impl Server {
         }
         let said: Value = serde_json::from_str(&said).expect("JSON");
         let at = said["listening"].as_str().expect("an address").trim_start_matches("http://");
-        Server { child, address: at.parse().expect("an address"), _folder: folder }
+        Server { child, address: at.parse().expect("an address"), said, _folder: folder }
     }
 
     /// What it has in memory, in MiB: now, and at most since it began.
