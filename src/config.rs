@@ -25,6 +25,8 @@ pub struct Config {
     pub server: Server,
     /// Sending events to other systems.
     pub webhooks: Webhooks,
+    /// What a server says of itself.
+    pub log: Log,
     /// Traces for OpenTelemetry.
     pub traces: Traces,
 }
@@ -186,6 +188,37 @@ pub enum SecondFactor {
     Totp,
     /// The provider, where it says so; else Tributary.
     Provider,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// From which level on.
+    pub level: LogLevel,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Levels of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
 }
 
 /// `[traces]`

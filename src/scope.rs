@@ -1,8 +1,8 @@
 //! What somebody may see and touch: a type that every read and write is given.
 //!
 //! A [`Scope`] is a set of parts; it covers a [`Target`] when one part does, and a part does when each of its bounds holds.
-//! A part without bounds is the whole treasury; a scope without parts is nothing. What a store reads comes as [`Guarded`], whose
-//! inside cannot be reached without a scope: forgetting it does not compile. What is foreign and what is not there give one
+//! A part without bounds is the whole treasury; a scope without parts is nothing. What many read (positions, the
+//! chart, events, proposals) comes as [`Guarded`], whose inside cannot be reached without a scope: forgetting it does not compile. What is foreign and what is not there give one
 //! answer, made in one place ([`found`]), so that no caller can tell them apart.
 //!
 //! Pure: codes only, no database.

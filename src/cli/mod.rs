@@ -206,7 +206,10 @@ pub fn main() -> ExitCode {
 /// The log, and traces of a server: they end with what is answered.
 fn begin(context: &Context, command: &Command) -> Result<traces::Exporting> {
     match command {
-        Command::Serve(_) => traces::start(Some(&config::load(context.config.as_deref())?.traces)),
+        Command::Serve(_) => {
+            let config = config::load(context.config.as_deref())?;
+            traces::start(Some((&config.log, &config.traces)))
+        }
         _ => traces::start(None),
     }
 }

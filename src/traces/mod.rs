@@ -5,7 +5,7 @@
 //! A span says method, route, status, the id of the request and what kind of principal asked: no path, which may name things, and
 //! nobody.
 
-use crate::config;
+use crate::config::{self, LogFormat, LogLevel};
 use crate::error::Result;
 use std::fmt;
 use tracing::field::Empty;
@@ -67,13 +67,27 @@ pub fn refuse(config: &config::Traces) -> Result<()> {
     if cfg!(feature = "otel") { Ok(()) } else { Err(Refusal::NotBuilt.into()) }
 }
 
-/// Makes the log, which goes to standard error, and sends spans where the configuration says so. Once in a process.
-pub fn start(config: Option<&config::Traces>) -> Result<Exporting> {
+/// Makes the log, which goes to standard error: a server's as it is configured, that of a command only warnings. And sends spans where the
+/// configuration says so. Once in a process.
+pub fn start(config: Option<(&config::Log, &config::Traces)>) -> Result<Exporting> {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| "warn".into());
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let level = match config.map_or(LogLevel::Warn, |(log, _)| log.level) {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| level.into());
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match config.map_or(LogFormat::Text, |(log, _)| log.format) {
+        LogFormat::Text => log.boxed(),
+        // Spans are not for people who read logs; what a line says of its request, it says itself.
+        LogFormat::Json => log.json().with_current_span(false).with_span_list(false).flatten_event(true).boxed(),
+    };
+    let log = log.with_filter(filter);
+    let config = config.map(|(_, traces)| traces);
     let Some(config) = config.filter(|c| !c.endpoint.is_empty()) else {
         tracing_subscriber::registry().with(log).init();
         return Ok(Exporting {

@@ -1,18 +1,25 @@
 //! Traces through the real program: a collector of the test's own hears of a request as part of the trace that it came from; one that
-//! is away harms nobody; and a build that sends none says so.
+//! is away harms nobody; and a build that sends none says so. And a server's log.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A server on a new database, with traces to this collector.
+/// A server on a new database.
 struct Server {
     child: Child,
     base: String,
 }
 
+/// With traces to this collector.
 fn serve(folder: &Path, collector: &str) -> Command {
+    // Nobody reads what it says, so it must not say much.
+    configured(folder, &format!("[log]\nlevel = \"warn\"\n[traces]\nendpoint = \"{collector}\"\nservice = \"desk\"\n"))
+}
+
+fn configured(folder: &Path, text: &str) -> Command {
     let file = folder.join("tributary.toml");
-    std::fs::write(&file, format!("[traces]\nendpoint = \"{collector}\"\nservice = \"desk\"\n")).expect("written");
+    std::fs::write(&file, text).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
     command.args(["--json", "--config"]).arg(&file).arg("--database");
     command.arg(format!("sqlite://{}", folder.join("t.sqlite").display())).args(["serve", "--listen", "127.0.0.1:0"]);
@@ -22,7 +29,11 @@ fn serve(folder: &Path, collector: &str) -> Command {
 
 impl Server {
     fn start(folder: &Path, collector: &str) -> Server {
-        let mut child = serve(folder, collector).spawn().expect("it starts");
+        Server::of(serve(folder, collector))
+    }
+
+    fn of(mut command: Command) -> Server {
+        let mut child = command.env_remove("TRIBUTARY_LOG").spawn().expect("it starts");
         let output = serde_json::Deserializer::from_reader(child.stdout.take().expect("its output"));
         let said = output.into_iter::<serde_json::Value>().next().expect("a document").expect("JSON");
         Server { child, base: said["listening"].as_str().expect("where it listens").to_owned() }
@@ -39,6 +50,25 @@ impl Server {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         assert!(self.child.wait().expect("it ends").success(), "it ends in peace");
+    }
+}
+
+#[test]
+fn each_request_is_a_line_of_a_servers_log_in_text_or_json_with_the_id_of_its_answer() {
+    for (format, is_json) in [("", false), ("format = \"json\"", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Server::of(configured(folder.path(), &format!("[log]\n{format}\n")));
+        let log = BufReader::new(server.child.stderr.take().expect("its log"));
+        assert_eq!(server.ask("/livez", ""), 200);
+        let line = log.lines().map(|l| l.expect("text")).find(|l| l.contains("req-of-the-test")).expect("a line");
+        if is_json {
+            let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!((&line["path"], &line["status"]), (&"/livez".into(), &200.into()), "{line}");
+            assert_eq!((&line["request_id"], &line["level"]), (&"req-of-the-test".into(), &"INFO".into()), "{line}");
+        } else {
+            assert!(line.contains("INFO") && line.contains("/livez") && line.contains("200"), "{line}");
+        }
+        server.stop();
     }
 }
 

@@ -191,6 +191,7 @@ impl Drop for Binary {
 fn serve(test: &TestDb) -> Binary {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tributary"))
         .args(["--database", &test.url.to_string(), "--json", "serve", "--listen", "127.0.0.1:0"])
+        .env("TRIBUTARY_LOG", "warn")
         .stdout(Stdio::piped())
         .spawn()
         .expect("the binary runs");
