@@ -475,8 +475,8 @@ struct Rotating {
 fn rotate_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Rotating>) -> Result<MadeKey> {
     let name = key_seen(tx, asked.path("key"))?;
     let made = asked.made()?;
-    let until = super::rotate_key(tx, &name, asked.body.days, &made.id, &made.secret)?;
-    Ok(MadeKey { id: made.id.clone(), expires_at: rfc3339(until), secret: None, proposals: Vec::new() })
+    let added = four_eyes::rotate_key(tx, &name, asked.body.days, &made.id, &made.secret)?;
+    Ok(MadeKey { id: added.id, expires_at: rfc3339(added.until), secret: None, proposals: added.waiting })
 }
 
 fn revoke_key(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<Changed> {

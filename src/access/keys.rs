@@ -159,8 +159,8 @@ pub fn create_key(tx: &mut Tx<'_>, new: &NewKey, secret: &Secret) -> Result<Inst
     Ok(expires_at)
 }
 
-/// Makes the next key of a name, with the owner and roles of the newest live one. Its end.
-pub fn rotate_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str, secret: &Secret) -> Result<Instant> {
+/// The next key of a name, with the owner and roles of the newest live one: to be made.
+pub fn next_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str) -> Result<NewKey> {
     authority(tx, Permission::KeysManage)?;
     let now = tx.now();
     let live = store::keys_named(tx.conn(), name)?.into_iter().rfind(|k| state(k, now) == "live");
@@ -170,8 +170,7 @@ pub fn rotate_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str, secret: &Sec
         let part = scope.parse().map_err(|e: String| Error::Broken(format!("key {}: {e}", before.id)))?;
         roles.push((role, part));
     }
-    let new = NewKey { name: name.to_owned(), owner: before.owner, days, roles, id: id.to_owned() };
-    create_key(tx, &new, secret)
+    Ok(NewKey { name: name.to_owned(), owner: before.owner, days, roles, id: id.to_owned() })
 }
 
 /// Ends a key, from the next request on; `false` when it was revoked before.

@@ -53,7 +53,7 @@ pub mod totp;
 
 pub use custom::{AppliedRoles, apply_roles, roles};
 pub use grants::{Holder, grant, grants_of, revoke};
-pub use keys::{KeyView, NewKey, create_key, keys, revoke_key, rotate_key};
+pub use keys::{KeyView, NewKey, create_key, keys, next_key, revoke_key};
 pub use password::Cost;
 pub use people::{
     Invited, Joined, Joining, NewPerson, PersonView, add, disable, first, invitation, invited, join, new_totp_secret,

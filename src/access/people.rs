@@ -114,10 +114,10 @@ pub fn invitation() -> Result<Secret> {
     Secret::random("tri_")
 }
 
-fn invite(tx: &mut Tx<'_>, person: Option<&str>, secret: &Secret, lasts: TimeDelta) -> Result<Instant> {
+fn invite(tx: &mut Tx<'_>, person: Option<&str>, digest: &[u8; 32], lasts: TimeDelta) -> Result<Instant> {
     let expires_at = tx.now() + lasts;
     let row = InvitationRow {
-        hash: secret.digest().to_vec(),
+        hash: digest.to_vec(),
         person: person.map(ToOwned::to_owned),
         made_by: tx.actor().to_string(),
         made_at: stored(tx.now()),
@@ -133,7 +133,7 @@ pub fn first(tx: &mut Tx<'_>, secret: &Secret) -> Result<Instant> {
     if store::anybody(tx.conn())? {
         return Err(Refusal::NotFirst.into());
     }
-    let until = invite(tx, None, secret, FIRST_FOR)?;
+    let until = invite(tx, None, &secret.digest(), FIRST_FOR)?;
     tx.event("person.first_invited", "first", None, None);
     Ok(until)
 }
@@ -143,7 +143,7 @@ pub fn add(tx: &mut Tx<'_>, new: &NewPerson, secret: &Secret) -> Result<(String,
     authority(tx, Permission::PeopleManage)?;
     let new = new.tidy()?;
     let id = insert(tx, &new)?;
-    let until = invite(tx, Some(&id), secret, INVITED_FOR)?;
+    let until = invite(tx, Some(&id), &secret.digest(), INVITED_FOR)?;
     Ok((id, until))
 }
 
@@ -177,15 +177,15 @@ fn there(tx: &mut Tx<'_>, id: &str) -> Result<PersonRow> {
 }
 
 /// Takes a person's password and second factor away, ends their sessions, and lets them come back by a new invitation; a disabled
-/// person too. Roles stay. Answers until when the invitation waits.
-pub fn reset(tx: &mut Tx<'_>, id: &str, secret: &Secret) -> Result<Instant> {
+/// person too. Roles stay. `digest` is that of the invitation, which whoever has asked for this holds. Answers until when it waits.
+pub fn reset(tx: &mut Tx<'_>, id: &str, digest: &[u8; 32]) -> Result<Instant> {
     let own = authority(tx, Permission::PeopleManage)?;
     let person = there(tx, id)?;
     refuse_own(tx, id)?;
     refuse_above(tx, &own, id)?;
     leave(tx, &person, "invited")?;
     tx.event("person.reset", id, Some(state(&person.state)), Some(state("invited")));
-    invite(tx, Some(id), secret, INVITED_FOR)
+    invite(tx, Some(id), digest, INVITED_FOR)
 }
 
 /// Shuts a person out, from the next request on, with the keys that they own; `false` when they were already. Roles stay, for the

@@ -74,7 +74,7 @@ impl Secret {
     }
 
     /// As it is kept.
-    pub(super) fn digest(&self) -> Hash {
+    pub fn digest(&self) -> Hash {
         sha256(self.0.as_bytes())
     }
 }

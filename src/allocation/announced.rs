@@ -79,7 +79,7 @@ impl Announced {
     /// Takes out what a decision rests on: nothing is met twice.
     pub(super) fn take(&mut self, decision: &Decision) {
         match decision.claim() {
-            Some(Claim::Expectation(key)) => self.expected.take(key),
+            Some(Claim::Expectation(account, key)) => self.expected.take(account, key),
             Some(Claim::Settlement(code)) => self.lumps.retain(|lump| lump.code != code),
             None => {}
         }
@@ -89,8 +89,8 @@ impl Announced {
 /// What a decision meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim<'a> {
-    /// The expectation with this key.
-    Expectation(&'a str),
+    /// The expectation of this ledger account with this key.
+    Expectation(i64, &'a str),
     /// The settlement with this code.
     Settlement(&'a str),
 }
@@ -102,7 +102,10 @@ impl Decision {
         match (self.evidence, self.suspense) {
             // Its money waits for the moment until the settlement, in the same commit, shares it out.
             (Evidence::Settlement, true) => named("settlement").map(Claim::Settlement),
-            (Evidence::Expected | Evidence::VirtualNumber, false) => named("expectation").map(Claim::Expectation),
+            (Evidence::Expected | Evidence::VirtualNumber, false) => {
+                let (account, _) = self.shares.first()?;
+                named("expectation").map(|key| Claim::Expectation(account.0, key))
+            }
             _ => None,
         }
     }
@@ -246,8 +249,8 @@ pub(super) fn keep(tx: &mut Tx<'_>, announced: &Announced, routes: &[NewRoute]) 
     let mut meetings = Vec::new();
     for route in routes {
         match route.decision.claim() {
-            Some(Claim::Expectation(key)) => {
-                let id = announced.expected.id(key);
+            Some(Claim::Expectation(account, key)) => {
+                let id = announced.expected.id(account, key);
                 meetings.extend(id.map(|id| Meeting {
                     id: id.to_owned(),
                     line: route.line.clone(),
@@ -264,15 +267,15 @@ pub(super) fn keep(tx: &mut Tx<'_>, announced: &Announced, routes: &[NewRoute]) 
 }
 
 /// A person says that a line, or one payment of it (`LINE/3`), is what somebody waited for: it is moved to the leaf that
-/// waits, unless it is there already, and meets the expectation.
-pub fn meet(tx: &mut Tx<'_>, key: &str, line: &str, reason: &str) -> Result<()> {
+/// waits, unless it is there already, and meets the expectation, which is named by its key or id.
+pub fn meet(tx: &mut Tx<'_>, name: &str, line: &str, reason: &str) -> Result<()> {
     if reason.trim().chars().count() < 3 {
         return Err(Refusal::NoReason.into());
     }
-    let expected = expectations::find(tx.conn(), key)?;
+    let expected = expectations::find(tx.conn(), name)?;
     let state = expected.state()?;
     if state.after(expectations::Event::Meet).is_none() {
-        let (key, event) = (key.to_owned(), expectations::Event::Meet);
+        let (key, event) = (expected.key, expectations::Event::Meet);
         return Err(expectations::Refusal::State { key, state, event }.into());
     }
     let (of, detail) = super::line_and_payment(line)?;

@@ -640,8 +640,8 @@ fn meet(tx: &mut Tx<'_>, asked: &Asked<Nothing, MetBy>) -> Result<Met> {
     let expected = crate::expectations::show_seen(tx.conn(), &scope, key)?;
     line_seen(tx.conn(), &scope, line.split('/').next().unwrap_or(line))?;
     let change =
-        Change::Meeting { expectation: key.to_owned(), line: line.to_owned(), reason: asked.body.reason.clone() };
+        Change::Meeting { expectation: expected.id.clone(), line: line.to_owned(), reason: asked.body.reason.clone() };
     let (_, proposal) = four_eyes::submit_in(tx, &change)?.parts();
-    let after = crate::expectations::show_seen(tx.conn(), &scope, key)?;
+    let after = crate::expectations::show_seen(tx.conn(), &scope, &expected.id)?;
     Ok(Met { key: expected.key, line: line.to_owned(), state: after.state, proposal })
 }

@@ -120,7 +120,7 @@ fn as_new(route: &RouteRow, placed: Placement) -> NewRoute {
 }
 
 fn keep(tx: &mut Tx<'_>, placer: &Placer, routes: Vec<NewRoute>) -> Result<()> {
-    let claims = |r: &NewRoute| matches!(r.decision.claim(), Some(Claim::Expectation(_) | Claim::Settlement(_)));
+    let claims = |r: &NewRoute| matches!(r.decision.claim(), Some(Claim::Expectation(..) | Claim::Settlement(_)));
     let routes: Vec<NewRoute> = routes.into_iter().filter(claims).collect();
     announced::keep(tx, &placer.announced, &routes)
 }

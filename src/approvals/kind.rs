@@ -16,6 +16,10 @@ pub enum Kind {
     Grant,
     /// The treasury's own roles.
     Roles,
+    /// A new way in for a person who has roles: whoever holds its invitation can come to be that person.
+    Reset,
+    /// An identity at the provider for a person who has roles: whoever signs in as it is that person.
+    Identity,
     /// A leaf's floor, ceiling, limit per movement, last day.
     Limits,
     /// A settlement file.
@@ -34,11 +38,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which tables show them.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Rules,
         Kind::BackTest,
         Kind::Grant,
         Kind::Roles,
+        Kind::Reset,
+        Kind::Identity,
         Kind::Limits,
         Kind::Settlement,
         Kind::SettlementLine,
@@ -55,6 +61,8 @@ impl Kind {
             Kind::BackTest => "back_test",
             Kind::Grant => "grant",
             Kind::Roles => "roles",
+            Kind::Reset => "reset",
+            Kind::Identity => "identity",
             Kind::Limits => "limits",
             Kind::Settlement => "settlement",
             Kind::SettlementLine => "settlement_line",
@@ -72,6 +80,8 @@ impl Kind {
             Kind::BackTest => "A change of the rules that moves stored lines",
             Kind::Grant => "A role for a person or key",
             Kind::Roles => "The treasury's own roles",
+            Kind::Reset => "A new invitation for a person who has roles",
+            Kind::Identity => "An identity at the provider for a person who has roles",
             Kind::Limits => "A leaf's floor, ceiling, limit per movement or last day",
             Kind::Settlement => "A settlement file",
             Kind::SettlementLine => "A settlement carried out on a line that a person names",
@@ -86,7 +96,7 @@ impl Kind {
     pub fn proposes(self) -> Permission {
         match self {
             Kind::Rules | Kind::BackTest => Permission::RulesChange,
-            Kind::Grant => Permission::PeopleManage,
+            Kind::Grant | Kind::Reset | Kind::Identity => Permission::PeopleManage,
             Kind::Roles => Permission::RolesChange,
             Kind::Limits => Permission::LeavesChange,
             Kind::Settlement => Permission::SettlementsImport,
@@ -102,8 +112,8 @@ impl Kind {
     pub fn built_in(self) -> Policy {
         let one = |permission| Policy::leaf(Whom::Permission(permission), 1);
         match self {
-            // Administrators change each other's rights, two for each change; an approver may be the second one.
-            Kind::Grant | Kind::Roles => {
+            // Administrators change each other's rights, and who has them, two for each change; an approver may be the second one.
+            Kind::Grant | Kind::Roles | Kind::Reset | Kind::Identity => {
                 Policy::AnyOf(vec![one(Permission::PeopleManage), one(Permission::ChangesApprove)])
             }
             // Whoever could loosen this alone could loosen all else.

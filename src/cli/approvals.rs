@@ -9,7 +9,7 @@ use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use crate::four_eyes::{self, Approved, Came, Change, Done};
 use crate::scope::Scope;
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, SystemClock, rfc3339};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -357,7 +357,8 @@ fn print_done(done: &Done) -> Result<()> {
             }
         }
         Done::Expectations(announced) => say!("{} expected", announced.new),
-        Done::Grant(_) | Done::Roles(_) | Done::Limits(..) | Done::Meeting | Done::Policies(_) => {}
+        Done::Reset(until) => say!("the invitation waits until {}", rfc3339(*until)),
+        Done::Identity(_) | Done::Grant(_) | Done::Roles(_) | Done::Limits(..) | Done::Meeting | Done::Policies(_) => {}
     }
     Ok(())
 }

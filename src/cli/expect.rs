@@ -35,7 +35,7 @@ pub enum Expect {
     },
     /// Give one up, open or expired
     Cancel {
-        /// Its key
+        /// Its key, or its id where leaves have receipts of one key
         key: String,
         /// Why, in a few words
         #[arg(long)]
@@ -43,7 +43,7 @@ pub enum Expect {
     },
     /// Wait for one again that was met by something else
     Reopen {
-        /// Its key
+        /// Its key or id
         key: String,
         /// Why, in a few words
         #[arg(long)]
@@ -51,7 +51,7 @@ pub enum Expect {
     },
     /// Say that a line is what was expected; it is placed on the leaf that waits, unless it is there
     Meet {
-        /// The key
+        /// Its key or id
         key: String,
         /// The line; LINE/3 is the third payment of one
         #[arg(long)]
@@ -117,7 +117,7 @@ pub fn run(context: &Context, command: &Expect) -> Result<()> {
         }
         Expect::List { master, leaf, state, limit } => {
             let (master, leaf) = (master.clone(), leaf.clone());
-            list(context, &Filter { master, leaf, state: *state, key: None, limit: Some(*limit) })
+            list(context, &Filter { master, leaf, state: *state, id: None, limit: Some(*limit) })
         }
         Expect::Cancel { key, reason } => {
             decide(context, "expectation.cancel", key, reason, expectations::cancel, "cancelled")
@@ -127,7 +127,9 @@ pub fn run(context: &Context, command: &Expect) -> Result<()> {
         }
         Expect::Meet { key, line, reason } => {
             let db = context.open_treasury()?;
-            let (expectation, line_of, reason) = (key.clone(), line.clone(), reason.clone());
+            // The proposal names it for ever, also when another leaf announces one of this key meanwhile.
+            let expectation = db.read(|conn| expectations::find(conn, key))?.id;
+            let (line_of, reason) = (line.clone(), reason.clone());
             let change = Change::Meeting { expectation, line: line_of, reason };
             if approvals::submit(context, &db, change)?.is_none() {
                 return Ok(());

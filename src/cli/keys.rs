@@ -99,11 +99,11 @@ fn create(context: &Context, name: &str, owner: &str, roles: &[RoleIn], days: i6
 fn rotate(context: &Context, name: &str, days: i64) -> Result<()> {
     let db = context.open_treasury()?;
     let (id, secret) = NewKey::secret(&db)?;
-    let until = db.write("key.rotate", &context.who, {
+    let added = db.write("key.rotate", &context.who, {
         let (name, id, secret) = (name.to_owned(), id.clone(), secret.clone());
-        move |tx| access::rotate_key(tx, &name, days, &id, &secret)
+        move |tx| four_eyes::rotate_key(tx, &name, days, &id, &secret)
     })?;
-    print_key(context, &id, &secret, until, &[])?;
+    print_key(context, &id, &secret, added.until, &added.waiting)?;
     eprintln!(
         "The one before counts until it is revoked: change the machine to this one, then `tributary keys revoke`."
     );

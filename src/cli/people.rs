@@ -5,8 +5,9 @@ use super::table::table;
 use super::{Context, approvals, people_link, print_json, prompt};
 use crate::access::{self, GrantRow, Holder, Joining, NewPerson, PersonView, Settings, SignIn};
 use crate::config;
+use crate::db::seal::hex;
 use crate::error::{Error, Result};
-use crate::four_eyes::{self, Change, Done, Grant};
+use crate::four_eyes::{self, Came, Change, Done, Grant};
 use crate::scope::Part;
 use crate::time::{Clock, SystemClock, rfc3339};
 use serde_json::{Value, json};
@@ -157,20 +158,20 @@ fn first(context: &Context) -> Result<()> {
         let secret = secret.clone();
         move |tx| access::first(tx, &secret)
     })?;
-    print_invitation(context, None, &secret, until, &[])
+    print_invitation(context, None, &secret, Some(until), &[])
 }
 
 fn print_invitation(
     context: &Context,
     person: Option<(&str, &str)>,
     secret: &access::Secret,
-    until: crate::time::Instant,
+    until: Option<crate::time::Instant>,
     waiting: &[String],
 ) -> Result<()> {
     if context.json {
         let mut shown = json!({
             "person": person.map(|(id, _)| id), "login": person.map(|(_, login)| login),
-            "invitation": secret.reveal(), "expires_at": rfc3339(until),
+            "invitation": secret.reveal(), "expires_at": until.map(rfc3339),
         });
         if !waiting.is_empty() {
             shown["waiting_for_approval"] = json!(waiting);
@@ -182,6 +183,12 @@ fn print_invitation(
         None => say!("The invitation of the first administrator, which is shown only now and counts once:"),
     }
     say!("\n    {}\n", secret.reveal());
+    let Some(until) = until else {
+        for id in waiting {
+            say!("It counts once this is approved, and nothing has changed yet: `tributary approvals show {id}`");
+        }
+        return Ok(());
+    };
     say!("Join with `tributary people join` until {}.", rfc3339(until));
     say_waiting(waiting);
     Ok(())
@@ -260,7 +267,7 @@ fn add(context: &Context, new: NewPerson, roles: &[RoleIn]) -> Result<()> {
         let secret = secret.clone();
         move |tx| four_eyes::add_person(tx, &new, &roles, &secret)
     })?;
-    print_invitation(context, Some((&added.id, &login)), &secret, added.until, &added.waiting)
+    print_invitation(context, Some((&added.id, &login)), &secret, Some(added.until), &added.waiting)
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -325,11 +332,13 @@ fn reset(context: &Context, login: &str) -> Result<()> {
     let db = context.open_treasury()?;
     let person = db.read(|conn| access::person_by_login(conn, login))?;
     let secret = access::invitation()?;
-    let until = db.write("person.reset", &context.who, {
-        let (id, secret) = (person.id.clone(), secret.clone());
-        move |tx| access::reset(tx, &id, &secret)
-    })?;
-    print_invitation(context, Some((&person.id, &person.login)), &secret, until, &[])
+    let change = Change::Reset { person: person.id.clone(), invitation: hex(&secret.digest()) };
+    let whom = Some((person.id.as_str(), person.login.as_str()));
+    match four_eyes::submit(&db, &context.who, change)? {
+        Came::Done(Done::Reset(until)) => print_invitation(context, whom, &secret, Some(until), &[]),
+        Came::Done(other) => Err(approvals::other(&other)),
+        Came::Waits(id) => print_invitation(context, whom, &secret, None, &[id]),
+    }
 }
 
 fn grant(context: &Context, login: &str, role: &str, scope: &Part) -> Result<()> {

@@ -1,10 +1,11 @@
 //! `tributary people link` and `unlink`: who of the configured provider is who here.
 
-use super::Context;
 use super::people::done;
+use super::{Context, approvals};
 use crate::access::{self, oidc};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::four_eyes::{Change, Done};
 use serde_json::json;
 
 /// The provider that the configuration names.
@@ -18,10 +19,9 @@ pub fn link(context: &Context, login: &str, subject: &str) -> Result<()> {
     let issuer = issuer(context)?;
     let db = context.open_treasury()?;
     let person = db.read(|conn| access::person_by_login(conn, login))?;
-    let id = db.write("identity.link", &context.who, {
-        let (issuer, subject, id) = (issuer.clone(), subject.to_owned(), person.id.clone());
-        move |tx| oidc::link(tx, &issuer, &subject, &id)
-    })?;
+    let change = Change::Identity { person: person.id.clone(), issuer: issuer.clone(), subject: subject.to_owned() };
+    let Some(did) = approvals::submit(context, &db, change)? else { return Ok(()) };
+    let Done::Identity(id) = did else { return Err(approvals::other(&did)) };
     let what = json!({ "identity": id, "person": person.id, "issuer": issuer, "subject": subject });
     done(context, what, &format!("{login} signs in as {subject} of {issuer} from now on; all sessions have ended."))
 }

@@ -68,6 +68,13 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// What hexadecimal digits of either case say; `None` where it is not that, two digits for each byte.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pair = |pair: &[u8]| if let [a, b] = pair { Some(digit(*a)? << 4 | digit(*b)?) } else { None };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 /// The hash of a leaf's bytes.
 pub fn leaf(bytes: &[u8]) -> Hash {
     let mut h = Sha256::new();

@@ -59,7 +59,9 @@ struct Which {
 /// An expected receipt.
 #[derive(Serialize, JsonSchema)]
 struct Expectation {
-    /// Its own key.
+    /// For ever; it names this one where leaves have receipts of one key.
+    id: String,
+    /// Its own key, among those of its leaf.
     key: String,
     /// `open`, `met`, `expired` or `cancelled`.
     state: String,
@@ -97,6 +99,7 @@ fn expectation(s: Shown) -> Expectation {
     Expectation {
         least: Money { amount: s.least, currency: s.currency.clone() },
         most: Money { amount: s.most, currency: s.currency },
+        id: s.id,
         key: s.key,
         state: s.state,
         master: s.master,
@@ -125,7 +128,7 @@ fn list(call: &Call, which: &Which) -> Result<Page<Expectation>> {
         state: state.transpose()?,
         ..Filter::default()
     };
-    let place = |e: &Expectation| format!("{} {}", e.last_on, e.key);
+    let place = |e: &Expectation| format!("{} {} {}", e.last_on, e.key, e.id);
     let all = call.read(|conn| super::list_seen(conn, call.scope(), &filter))?;
     Ok(call.page_of(all.into_iter().map(expectation).collect(), which.limit, place))
 }
@@ -147,7 +150,7 @@ struct Announcing {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Receipt {
-    /// What it will be known by: announcing it again under its key changes nothing.
+    /// What it will be known by among those of its leaf: announcing it again under its key changes nothing.
     #[schemars(length(min = 1, max = 100))]
     key: String,
     /// The leaf that waits, such as `de-eur/tiktok/de/operating`.
@@ -235,7 +238,7 @@ fn decide(
     command: fn(&mut Tx<'_>, &str, &str) -> Result<()>,
 ) -> Result<Expectation> {
     let (scope, key) = (tx.scope().clone(), asked.path("key"));
-    super::show_seen(tx.conn(), &scope, key)?;
-    command(tx, key, &asked.body.reason)?;
-    super::show_seen(tx.conn(), &scope, key).map(expectation)
+    let id = super::show_seen(tx.conn(), &scope, key)?.id;
+    command(tx, &id, &asked.body.reason)?;
+    super::show_seen(tx.conn(), &scope, &id).map(expectation)
 }

@@ -94,7 +94,7 @@ pub struct Fit<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Awaited {
     all: Vec<Expected>,
-    by_own_key: HashMap<String, usize>,
+    by_own_key: HashMap<(i64, String), usize>,
     by_reference: HashMap<String, Vec<usize>>,
     by_counterparty: HashMap<String, Vec<usize>>,
 }
@@ -104,7 +104,7 @@ impl Awaited {
     pub fn new(all: Vec<Expected>) -> Awaited {
         let mut awaited = Awaited { all, ..Awaited::default() };
         for (place, e) in awaited.all.iter().enumerate() {
-            awaited.by_own_key.insert(e.key.clone(), place);
+            awaited.by_own_key.insert((e.account, e.key.clone()), place);
             if let Some(key) = &e.reference {
                 awaited.by_reference.entry(key.clone()).or_default().push(place);
             }
@@ -151,16 +151,17 @@ impl Awaited {
         places.filter_map(|place| self.all.get(*place)).filter(|e| e.state.after(super::Event::Meet).is_some())
     }
 
-    /// A payment has met the one with this key: no other one can.
-    pub fn take(&mut self, key: &str) {
-        if let Some(taken) = self.by_own_key.get(key).and_then(|place| self.all.get_mut(*place)) {
+    /// A payment has met the one of this account with this key: no other one can.
+    pub fn take(&mut self, account: i64, key: &str) {
+        if let Some(taken) = self.by_own_key.get(&(account, key.to_owned())).and_then(|place| self.all.get_mut(*place))
+        {
             taken.state = State::Met;
         }
     }
 
-    /// The id of the one with this key.
-    pub fn id(&self, key: &str) -> Option<&str> {
-        self.by_own_key.get(key).and_then(|place| self.all.get(*place)).map(|e| e.id.as_str())
+    /// The id of the one of this account with this key.
+    pub fn id(&self, account: i64, key: &str) -> Option<&str> {
+        self.by_own_key.get(&(account, key.to_owned())).and_then(|place| self.all.get(*place)).map(|e| e.id.as_str())
     }
 }
 
@@ -227,8 +228,14 @@ mod tests {
     #[test]
     fn one_is_met_once_also_within_a_slice() {
         let mut awaited = Awaited::new(vec![expected("a", (100, 100), Some("INV-1"), None)]);
-        awaited.take("A");
-        assert_eq!(awaited.id("A"), Some("a"));
+        awaited.take(8, "A");
+        assert_eq!(
+            (awaited.id(8, "A"), found(&awaited, &told(100, 3, "INV-1", "")).len()),
+            (None, 1),
+            "another account"
+        );
+        awaited.take(7, "A");
+        assert_eq!(awaited.id(7, "A"), Some("a"));
         assert_eq!(found(&awaited, &told(100, 3, "INV-1", "")), [""; 0]);
     }
 

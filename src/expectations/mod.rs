@@ -4,8 +4,8 @@
 //! account. A payment that fits ([`matching`]) goes to the leaf that waits for it and *meets* the expectation in the same
 //! commit; it is met once. The states and what moves them stand in [`state`].
 //!
-//! An expectation is known by its own key: the same key with the same content changes nothing, with other content it is a
-//! conflict. What was announced never changes, and the event that tells of it has its digest, so that `check` finds who
+//! An expectation is known by its own key, which is its leaf's: the same key with the same content changes nothing, with other content
+//! it is a conflict, and another leaf's key of the same letters has nothing to do with it, so that nobody learns of it. What was announced never changes, and the event that tells of it has its digest, so that `check` finds who
 //! changes it by SQL; references, notes and accounts may name persons and stand in no event.
 //!
 //! This feature knows nothing of lines but their ids: `allocation`, which decides whose money a line is, asks it what is
@@ -29,7 +29,7 @@ mod store;
 
 use matching::{Awaited, SHORTEST_REFERENCE, Told, key};
 pub use state::{Event, State};
-pub use store::{Counts, ExpectationRow, counts, expected_by_account, find};
+pub use store::{Counts, ExpectationRow, counts, expected_by_account};
 
 /// Why an expectation is not taken or changed, in the order of checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Refusal {
     Problems { problems: Vec<String> },
     /// A person's decision says why.
     NoReason,
+    /// Receipts of several leaves have this key.
+    SeveralNamed { key: String, leaves: Vec<String> },
     /// The state table does not have it.
     State { key: String, state: State, event: Event },
 }
@@ -48,6 +50,7 @@ impl crate::error::Refusal for Refusal {
         match self {
             Refusal::Problems { .. } => "expectation_problems",
             Refusal::NoReason => "no_reason",
+            Refusal::SeveralNamed { .. } => "expectation_several",
             Refusal::State { .. } => "expectation_state",
         }
     }
@@ -58,6 +61,13 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Problems { problems } => write!(f, "nothing was taken: {}", problems.join("; ")),
             Refusal::NoReason => f.write_str("say why with a reason of a few words; it is kept with the expectation"),
+            Refusal::SeveralNamed { key, leaves } => {
+                write!(
+                    f,
+                    "{key} is the key of receipts of {}; name the one by its id: `tributary expect list` shows it",
+                    leaves.join(", ")
+                )
+            }
             Refusal::State { key, state, event } => {
                 write!(f, "{key} is {state}, so it cannot be {}; `tributary expect list` shows it", event.as_str())
             }
@@ -119,6 +129,7 @@ pub struct Meeting {
 pub fn add(tx: &mut Tx<'_>, asked: &[Announcement]) -> Result<Announced> {
     let leaves = store::leaves(tx.conn())?;
     let (mut problems, mut rows) = (Vec::new(), Vec::with_capacity(asked.len()));
+    // One sheet that gives a key to two leaves has a slip in it.
     let mut keys = HashSet::with_capacity(asked.len());
     for a in asked {
         match judge(a, &leaves) {
@@ -135,7 +146,7 @@ pub fn add(tx: &mut Tx<'_>, asked: &[Announcement]) -> Result<Announced> {
     let known = store::by_keys(tx.conn(), asked.iter().map(|a| a.key.as_str()))?;
     let (mut new, mut conflicts) = (Vec::new(), Vec::new());
     for (row, a) in rows.into_iter().zip(asked) {
-        match known.get(&a.key) {
+        match known.get(&(row.account, a.key.clone())) {
             None => new.push(row),
             Some(before) if before.content() == row.content() => {}
             Some(before) => conflicts.push(format!(
@@ -191,8 +202,20 @@ fn judge(a: &Announcement, leaves: &HashMap<String, store::LeafRow>) -> Result<E
             && key(text).is_none()
         {
             problems.push(format!(
-                "the {what} {text:?} tells nothing apart: it needs {SHORTEST_REFERENCE} letters or digits at least"
+                "the {what} {:?} tells nothing apart: it needs {SHORTEST_REFERENCE} letters or digits at least",
+                text.chars().take(40).collect::<String>()
             ));
+        }
+    }
+    // An announcement waits for approval, is shown in lists and kept: it is a note, and no store for files.
+    for (what, text, most) in [
+        ("reference", &a.reference, 140),
+        ("account", &a.account, 140),
+        ("note", &a.note, 1_000),
+        ("metadata", &a.metadata, 4_000),
+    ] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > most) {
+            problems.push(format!("the {what} is longer than {most} signs"));
         }
     }
     if let Some(Err(e)) = a.metadata.as_deref().map(serde_json::from_str::<serde::de::IgnoredAny>) {
@@ -242,21 +265,22 @@ pub fn free(tx: &mut Tx<'_>, line: &str) -> Result<Vec<(i64, i64)>> {
     Ok(bounds)
 }
 
-/// A person gives one up, open or expired, with a reason.
-pub fn cancel(tx: &mut Tx<'_>, key: &str, reason: &str) -> Result<()> {
-    decide(tx, key, reason, Event::Cancel)
+/// A person gives one up, open or expired, named by its key or id, with a reason.
+pub fn cancel(tx: &mut Tx<'_>, name: &str, reason: &str) -> Result<()> {
+    decide(tx, name, reason, Event::Cancel)
 }
 
 /// A person says that what met it was something else: it is waited for again.
-pub fn reopen(tx: &mut Tx<'_>, key: &str, reason: &str) -> Result<()> {
-    decide(tx, key, reason, Event::Reopen)
+pub fn reopen(tx: &mut Tx<'_>, name: &str, reason: &str) -> Result<()> {
+    decide(tx, name, reason, Event::Reopen)
 }
 
-fn decide(tx: &mut Tx<'_>, key: &str, reason: &str, event: Event) -> Result<()> {
+fn decide(tx: &mut Tx<'_>, name: &str, reason: &str, event: Event) -> Result<()> {
     if reason.trim().chars().count() < 3 {
         return Err(Refusal::NoReason.into());
     }
-    let row = find(tx.conn(), key)?;
+    let scope = tx.scope().clone();
+    let row = find_seen(tx.conn(), &scope, name)?;
     let reason = Some(reason.trim().to_owned());
     move_on(tx, row, event, |row| {
         (row.line, row.detail, row.route, row.reason) = (None, None, None, reason.clone());
@@ -328,7 +352,9 @@ pub fn awaited<'a>(
 /// An expectation as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Shown {
-    /// Its own key.
+    /// For ever.
+    pub id: String,
+    /// Its own key, among those of its leaf.
     pub key: String,
     /// `open`, `met`, `expired` or `cancelled`.
     pub state: String,
@@ -373,8 +399,8 @@ pub struct Filter {
     pub leaf: Option<String>,
     /// In this state.
     pub state: Option<State>,
-    /// With this key.
-    pub key: Option<String>,
+    /// With this id.
+    pub id: Option<String>,
     /// No more than so many.
     pub limit: Option<i64>,
 }
@@ -403,6 +429,7 @@ fn shown(conn: &mut Conn, filter: &Filter) -> Result<Vec<Shown>> {
             metadata: metadata.map_err(|e| Error::Broken(format!("the metadata of {}: {e}", row.key)))?,
             least: Minor(row.least).to_text(money),
             most: Minor(row.most).to_text(money),
+            id: row.id,
             key: row.key,
             state: row.state,
             master,
@@ -427,16 +454,48 @@ pub fn list_seen(conn: &mut Conn, scope: &Scope, filter: &Filter) -> Result<Vec<
     }
     let seen: HashSet<String> = crate::chart::accounts_seen(conn, scope)?.into_iter().map(|a| a.code).collect();
     // A master that is not there lists as nothing, just as one that is foreign.
-    Ok(shown(conn, filter)?.into_iter().filter(|shown| seen.contains(&shown.leaf)).collect())
+    let mut all: Vec<Shown> = shown(conn, filter)?.into_iter().filter(|shown| seen.contains(&shown.leaf)).collect();
+    all.iter_mut().filter(|shown| !seen.contains(&shown.master)).for_each(without_others);
+    Ok(all)
 }
 
-/// The one with this key, if the scope covers its account.
-pub fn show_seen(conn: &mut Conn, scope: &Scope, key: &str) -> Result<Shown> {
-    let filter = Filter { key: Some(key.to_owned()), ..Filter::default() };
-    let absent = || Error::NotFound(format!("nothing is expected under the key {key}"));
-    let found = list(conn, &filter)?.pop().ok_or_else(absent)?;
-    crate::chart::account_seen(conn, scope, &found.leaf).map_err(|_| absent())?;
+/// The one that a key or id names, whoever's it is.
+pub fn find(conn: &mut Conn, name: &str) -> Result<ExpectationRow> {
+    find_seen(conn, &Scope::everything(), name)
+}
+
+/// The one that a key or id names among those of accounts that the scope covers.
+fn find_seen(conn: &mut Conn, scope: &Scope, name: &str) -> Result<ExpectationRow> {
+    let mut found = store::named(conn, name)?;
+    if !scope.is_everything() {
+        let seen: HashSet<i64> = crate::chart::accounts_seen(conn, scope)?.into_iter().map(|a| a.id).collect();
+        found.retain(|(row, _)| seen.contains(&row.account));
+    }
+    if found.len() > 1 {
+        let leaves = found.into_iter().map(|(_, leaf)| leaf).collect();
+        return Err(Refusal::SeveralNamed { key: name.to_owned(), leaves }.into());
+    }
+    found.pop().map(|(row, _)| row).ok_or_else(|| {
+        Error::NotFound(format!("nothing is expected under the key {name}; `tributary expect list` lists what is"))
+    })
+}
+
+/// The one that a key or id names, if the scope covers its account.
+pub fn show_seen(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Shown> {
+    let id = find_seen(conn, scope, name)?.id;
+    let filter = Filter { id: Some(id.clone()), ..Filter::default() };
+    let mut found = list(conn, &filter)?.pop().ok_or_else(|| Error::Broken(format!("expectation {id} is gone")))?;
+    if crate::chart::account_seen(conn, scope, &found.master).is_err() {
+        without_others(&mut found);
+    }
     Ok(found)
+}
+
+/// Where a line went since may be another product's affair: its rule, its leaf, what a person has written of it.
+fn without_others(shown: &mut Shown) {
+    if let Some(since) = &mut shown.since {
+        "the line was moved since".clone_into(since);
+    }
 }
 
 /// An open expectation, as far as amount and day tell: enough for a suggestion to people, never for a decision.

@@ -213,28 +213,31 @@ pub(super) fn insert(conn: &mut Conn, new: &[ExpectationRow]) -> Result<()> {
     bulk::insert(conn, &rows)
 }
 
-/// Those with these keys that are there, by key.
+/// Those with these keys that are there, by account and key.
 pub(super) fn by_keys<'a>(
     conn: &mut Conn,
     keys: impl Iterator<Item = &'a str>,
-) -> Result<HashMap<String, ExpectationRow>> {
+) -> Result<HashMap<(i64, String), ExpectationRow>> {
     let keys: Vec<&str> = keys.collect();
     let mut found = HashMap::new();
     for some in keys.chunks(KEYS) {
         let rows = expectations::table.filter(expectations::key.eq_any(some)).select(ExpectationRow::as_select());
         let rows: Vec<ExpectationRow> = rows.load(conn).map_err(broken)?;
-        found.extend(rows.into_iter().map(|row| (row.key.clone(), row)));
+        found.extend(rows.into_iter().map(|row| ((row.account, row.key.clone()), row)));
     }
     Ok(found)
 }
 
-/// The expectation with this key.
-pub fn find(conn: &mut Conn, key: &str) -> Result<ExpectationRow> {
-    let found = expectations::table.filter(expectations::key.eq(key)).select(ExpectationRow::as_select());
-    let found = found.first(conn).optional().map_err(broken)?;
-    found.ok_or_else(|| {
-        Error::NotFound(format!("nothing is expected under the key {key}; `tributary expect list` lists what is"))
-    })
+/// Those that a name may mean: the one with this id, else all with this key, each with its leaf.
+pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Vec<(ExpectationRow, String)>> {
+    let all = || {
+        let with_leaf = expectations::table.inner_join(accounts::table.on(accounts::id.eq(expectations::account)));
+        with_leaf.select((ExpectationRow::as_select(), accounts::code)).order(accounts::code)
+    };
+    if let Some(found) = all().filter(expectations::id.eq(name)).first(conn).optional().map_err(broken)? {
+        return Ok(vec![found]);
+    }
+    all().filter(expectations::key.eq(name)).load(conn).map_err(broken)
 }
 
 pub(super) fn by_id(conn: &mut Conn, id: &str) -> Result<ExpectationRow> {
@@ -339,7 +342,7 @@ pub(super) fn list(conn: &mut Conn, filter: &Filter) -> Result<Vec<(ExpectationR
     let mut all = expectations::table
         .inner_join(accounts::table.on(accounts::id.eq(expectations::account)))
         .inner_join(masters::table.on(masters::id.eq(expectations::master)))
-        .order((expectations::last_on, expectations::key))
+        .order((expectations::last_on, expectations::key, expectations::id))
         .select((ExpectationRow::as_select(), accounts::code, masters::code, masters::currency))
         .limit(filter.limit.unwrap_or(i64::MAX))
         .into_boxed();
@@ -352,8 +355,8 @@ pub(super) fn list(conn: &mut Conn, filter: &Filter) -> Result<Vec<(ExpectationR
     if let Some(state) = filter.state {
         all = all.filter(expectations::state.eq(state.as_str()));
     }
-    if let Some(key) = &filter.key {
-        all = all.filter(expectations::key.eq(key));
+    if let Some(id) = &filter.id {
+        all = all.filter(expectations::id.eq(id));
     }
     all.load(conn).map_err(broken)
 }

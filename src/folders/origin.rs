@@ -4,7 +4,7 @@
 //! key that the configuration names, proves who sent them. The file is read once for both, whatever its size.
 
 use super::Refusal;
-use crate::db::seal::{Hash, hex, sha256};
+use crate::db::seal::{Hash, hex, sha256, unhex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -38,12 +38,6 @@ impl Key {
         }
         Ok(Key { name: name.to_owned(), key })
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let pair = |pair: &[u8]| if let [a, b] = pair { Some(digit(*a)? << 4 | digit(*b)?) } else { None };
-    text.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// What a file is, from one reading: its digest, its length, and which key has signed it.

@@ -8,10 +8,12 @@ use crate::allocation::{self, announced, settlement_file};
 use crate::approvals::{self, Kind, PoliciesFile, PolicyChange};
 use crate::chart::{self, LimitChange};
 use crate::db::Tx;
+use crate::db::seal::unhex;
 use crate::error::{Error, Result};
 use crate::expectations::{self, Announced, Announcement};
 use crate::ledger::{Posted, Terms};
 use crate::scope::Part;
+use crate::time::Instant;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,6 +40,22 @@ pub enum Change {
         /// TOML, as it was given.
         file: String,
     },
+    /// A new way in for a person.
+    Reset {
+        /// The person's id.
+        person: String,
+        /// SHA-256 of the invitation, in hexadecimal digits: who has asked for it holds it, and it counts once this is carried out.
+        invitation: String,
+    },
+    /// An identity for a person.
+    Identity {
+        /// The person's id.
+        person: String,
+        /// The provider.
+        issuer: String,
+        /// The person, as it names them.
+        subject: String,
+    },
     /// Limits of a leaf.
     Limits(Limits),
     /// A settlement file.
@@ -63,7 +81,7 @@ pub enum Change {
     },
     /// What has met an expected receipt.
     Meeting {
-        /// The expectation's key.
+        /// The expectation's id.
         expectation: String,
         /// `LINE` or `LINE/3`.
         line: String,
@@ -173,6 +191,10 @@ pub enum Done {
     Grant(bool),
     /// Roles that are others now.
     Roles(AppliedRoles),
+    /// The invitation waits until then.
+    Reset(Instant),
+    /// The link's id.
+    Identity(String),
     /// The limits, and whether they are new.
     Limits(Terms, bool),
     /// What became of each settlement; nothing where a line was named.
@@ -197,6 +219,8 @@ impl Change {
             Change::BackTest { .. } => Kind::BackTest,
             Change::Grant(_) => Kind::Grant,
             Change::Roles { .. } => Kind::Roles,
+            Change::Reset { .. } => Kind::Reset,
+            Change::Identity { .. } => Kind::Identity,
             Change::Limits(_) => Kind::Limits,
             Change::Settlement { .. } => Kind::Settlement,
             Change::SettlementLine { .. } => Kind::SettlementLine,
@@ -214,6 +238,8 @@ impl Change {
             Change::BackTest { .. } => "rules.reroute",
             Change::Grant(_) => "role.grant",
             Change::Roles { .. } => "roles.apply",
+            Change::Reset { .. } => "person.reset",
+            Change::Identity { .. } => "identity.link",
             Change::Limits(_) => "chart.change_limits",
             Change::Settlement { line: None, .. } => "settlement.import",
             Change::Settlement { .. } | Change::SettlementLine { .. } => "settlement.apply",
@@ -252,6 +278,7 @@ impl Change {
                 let (roles, retired) = access::role::read(file).unwrap_or_default();
                 listed("role", roles.iter().map(|r| r.code.as_str()).chain(retired.iter().map(String::as_str)))
             }
+            Change::Reset { person, .. } | Change::Identity { person, .. } => format!("person {person}"),
             Change::Limits(limits) => format!("leaf {}", limits.leaf),
             Change::Settlement { name, sheet, .. } => {
                 let read = settlement_file::read(name, sheet.as_bytes()).unwrap_or_default();
@@ -268,6 +295,7 @@ impl Change {
     /// What its maker reads when it acts where they see nothing: the same as of what is not there.
     pub(super) fn absent(&self) -> String {
         match self {
+            Change::Reset { person, .. } | Change::Identity { person, .. } => format!("there is no person {person}"),
             Change::Limits(limits) => {
                 format!("there is no account {}; `tributary accounts` lists them", limits.leaf)
             }
@@ -280,6 +308,12 @@ impl Change {
             other => format!("there is nothing of the name {}", other.subject()),
         }
     }
+}
+
+/// The digest of an invitation.
+fn digest_of(text: &str) -> Result<[u8; 32]> {
+    let bad = || Error::Broken(format!("{text:?} is no digest of an invitation"));
+    unhex(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or_else(bad)
 }
 
 /// `rule apple`, `rules apple, fees and 3 more`.
@@ -304,6 +338,10 @@ pub fn carry_out(tx: &mut Tx<'_>, change: &Change) -> Result<Done> {
         }
         Change::Grant(grant) => Done::Grant(access::grant(tx, grant.holder()?, &grant.role, &grant.part()?)?),
         Change::Roles { file } => Done::Roles(access::apply_roles(tx, file)?),
+        Change::Reset { person, invitation } => Done::Reset(access::reset(tx, person, &digest_of(invitation)?)?),
+        Change::Identity { person, issuer, subject } => {
+            Done::Identity(access::oidc::link(tx, issuer, subject, person)?)
+        }
         Change::Limits(limits) => {
             let (terms, changed) = chart::change_limits(tx, &limits.leaf, &limits.change()?, &limits.reason)?;
             Done::Limits(terms, changed)
@@ -342,6 +380,7 @@ mod tests {
             Change::BackTest { file, bounds: Bounds::default(), digest: "d".to_owned() },
             Change::Grant(Grant::to(Holder::Key("k"), "treasurer", &"product:a".parse().unwrap())),
             Change::Limits(Limits { leaf: "x/y".to_owned(), ceiling: Some("none".to_owned()), ..Limits::default() }),
+            Change::Reset { person: "ps_1".to_owned(), invitation: "00".repeat(32) },
             Change::Settlement { name: "n".to_owned(), sheet: "s".to_owned(), line: None },
             Change::Policies(
                 PoliciesFile::parse("[[policy]]\nkind = \"rules\"\nneeds = { role = \"approver\" }\n").unwrap(),

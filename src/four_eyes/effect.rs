@@ -9,6 +9,7 @@ use crate::allocation::changes::Version;
 use crate::allocation::{RouteRow, settlement, settlement_file};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
+use crate::expectations;
 use crate::ledger::{self, AccountRow, Terms};
 use crate::money::{Currency, Minor};
 use crate::time::rfc3339;
@@ -55,6 +56,10 @@ pub(super) fn effect(tx: &mut Tx<'_>, change: &Change) -> Result<Effect> {
         (Change::Settlement { .. } | Change::SettlementLine { .. }, _) => {
             json!({ "settlements": after, "before": before })
         }
+        (Change::Meeting { expectation, .. }, _) => {
+            let met = expectations::find(tx.conn(), expectation)?;
+            json!({ "receipt": met.key, "id": met.id, "before": before, "after": after })
+        }
         _ => json!({ "before": before, "after": after }),
     }))
 }
@@ -72,6 +77,7 @@ fn stands(conn: &mut Conn, change: &Change) -> Result<Value> {
             };
             all.map(one).collect::<serde_json::Map<String, Value>>().into()
         }
+        Change::Reset { person, .. } | Change::Identity { person, .. } => of_person(conn, person)?,
         Change::Limits(limits) => of_terms(&ledger::account(conn, &limits.leaf)?),
         Change::Settlement { name, sheet, line } => {
             let read = settlement_file::read(name, sheet.as_bytes())?;
@@ -136,6 +142,20 @@ fn of_grant(conn: &mut Conn, grant: &Grant) -> Result<Value> {
     Ok(
         json!({ "person": grant.person, "key": grant.key, "role": grant.role, "scope": grant.scope, "permissions": permissions }),
     )
+}
+
+/// How a person comes in, and what for.
+fn of_person(conn: &mut Conn, id: &str) -> Result<Value> {
+    let person = access::people(conn)?.into_iter().find(|p| p.id == id);
+    let own = access::grants_of(conn)?.into_iter().filter(|g| g.person.as_deref() == Some(id));
+    let mut roles: Vec<String> = own.map(|g| format!("{}@{}", g.role, g.scope)).collect();
+    roles.sort_unstable();
+    let identities = access::oidc::identities(conn, id)?.into_iter();
+    let identities: Vec<Value> = identities.map(|i| json!({ "issuer": i.issuer, "subject": i.subject })).collect();
+    Ok(json!({
+        "person": id, "login": person.as_ref().map(|p| &p.login), "state": person.as_ref().map(|p| &p.state), "roles": roles,
+        "identities": identities,
+    }))
 }
 
 fn of_terms(account: &AccountRow) -> Value {

@@ -34,7 +34,7 @@ mod together;
 pub use change::{Change, Done, Grant, Limits, carry_out};
 use effect::{Effect, effect};
 use places::{Acts, acts, concerned};
-pub use together::{Added, add_person, apply_rules, create_key, import_sheet, refuse_limits};
+pub use together::{Added, add_person, apply_rules, create_key, import_sheet, refuse_limits, rotate_key};
 
 /// Why an approved change is not carried out, or a file is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! Where a change acts, and whether it takes four eyes at all.
 
-use super::change::{Change, Grant};
+use super::change::Change;
 use crate::access;
 use crate::actor::Actor;
 use crate::allocation::{self, RouteRow, settlement, settlement_file};
 use crate::approvals::Place;
 use crate::chart;
 use crate::db::Conn;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expectations;
 use crate::ledger::{self, AccountRow};
+use crate::scope::Part;
 use crate::statements;
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 pub(super) struct Acts {
     /// Everything that it touches.
     pub(super) places: Vec<Place>,
-    /// One person is enough: money that waits in suspense is placed, or stays with its owner.
+    /// One person is enough: money that waits in suspense is placed, or stays with its owner; a person who may do nothing comes in.
     pub(super) alone: bool,
 }
 
@@ -27,7 +28,8 @@ pub(super) fn acts(conn: &mut Conn, change: &Change) -> Result<Acts> {
         Change::Rules(_) | Change::BackTest { .. } | Change::Roles { .. } | Change::Policies(_) => {
             BTreeSet::from([Place::treasury()])
         }
-        Change::Grant(grant) => BTreeSet::from([of_grant(grant)?]),
+        Change::Grant(grant) => BTreeSet::from([of_part(grant.part()?)]),
+        Change::Reset { person, .. } | Change::Identity { person, .. } => return of_person(conn, person),
         Change::Limits(limits) => {
             let account = ledger::account(conn, &limits.leaf)?;
             BTreeSet::from([place(conn, &account)?])
@@ -68,6 +70,7 @@ pub(super) fn concerned(conn: &mut Conn, change: &Change) -> Result<Vec<String>>
             let grants = access::grants_of(conn)?.into_iter();
             grants.filter(|g| roles.iter().any(|r| r.code == g.role)).map(|g| (g.person, g.api_key)).collect()
         }
+        Change::Reset { person, .. } | Change::Identity { person, .. } => vec![(Some(person.clone()), None)],
         _ => Vec::new(),
     };
     let mut people = Vec::new();
@@ -80,11 +83,18 @@ pub(super) fn concerned(conn: &mut Conn, change: &Change) -> Result<Vec<String>>
     Ok(people)
 }
 
-fn of_grant(grant: &Grant) -> Result<Place> {
-    let part = grant.part()?;
+/// Wherever a person may do something. Who may do nothing yet gets a way in from one person: roles take four eyes themselves.
+fn of_person(conn: &mut Conn, person: &str) -> Result<Acts> {
+    let own = access::grants_of(conn)?.into_iter().filter(|g| g.person.as_deref() == Some(person));
+    let parts = own.map(|g| g.scope.parse().map_err(|e: String| Error::Broken(format!("grant {}: {e}", g.id))));
+    let places: BTreeSet<Place> = parts.map(|part| part.map(of_part)).collect::<Result<_>>()?;
+    Ok(Acts { alone: places.is_empty(), places: places.into_iter().collect() })
+}
+
+fn of_part(part: Part) -> Place {
     let of_subtree = part.subtree.as_ref().map(|s| s.split('/').next().unwrap_or(s).to_owned());
     let master = part.master.or(of_subtree);
-    Ok(Place { product: part.product, entity: part.entity, path: part.subtree.or(master.clone()), master })
+    Place { product: part.product, entity: part.entity, path: part.subtree.or(master.clone()), master }
 }
 
 fn of_master(conn: &mut Conn, code: &str) -> Result<Place> {

@@ -39,6 +39,13 @@ pub fn create_key(tx: &mut Tx<'_>, new: &NewKey, secret: &Secret) -> Result<Adde
     Ok(Added { id: new.id.clone(), until, waiting })
 }
 
+/// Makes the next key of a name. Whoever makes it holds a secret that asks in its owner's name, so its roles, those of the one before, are
+/// given as those of a new key are.
+pub fn rotate_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str, secret: &Secret) -> Result<Added> {
+    let new = access::next_key(tx, name, days, id)?;
+    create_key(tx, &new, secret)
+}
+
 fn give(tx: &mut Tx<'_>, holder: Holder<'_>, roles: &[(String, Part)]) -> Result<Vec<String>> {
     let mut waiting = Vec::new();
     for (role, part) in roles {

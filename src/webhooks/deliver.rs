@@ -17,7 +17,7 @@ use crate::time::{Instant, from_stored, rfc3339, stored};
 use chrono::TimeDelta;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -344,6 +344,29 @@ fn message_of(event: &Event) -> Message {
     Message { id: format!("ev_{}", event.number), body: body.to_string() }
 }
 
+/// Tests under way at once: each holds a request for as long as its receiver takes.
+const TESTS_AT_ONCE: usize = 4;
+
+static TESTS: AtomicUsize = AtomicUsize::new(0);
+
+struct Testing;
+
+impl Testing {
+    fn begin() -> Result<Testing> {
+        let testing = Testing;
+        if TESTS.fetch_add(1, Ordering::AcqRel) < TESTS_AT_ONCE {
+            return Ok(testing);
+        }
+        Err(Error::Busy("other webhooks are tested at this moment; try again in a moment".to_owned()))
+    }
+}
+
+impl Drop for Testing {
+    fn drop(&mut self) {
+        TESTS.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Sends a test to an endpoint, on or off, and keeps what came of it in its log.
 pub fn test(db: &Db, who: &Arc<Who>, settings: &Settings, id: &str) -> Result<Sent> {
     let owner = (!who.scope.is_everything()).then_some(&who.actor);
@@ -351,6 +374,7 @@ pub fn test(db: &Db, who: &Arc<Who>, settings: &Settings, id: &str) -> Result<Se
         let seen = super::endpoint(conn, owner, id)?;
         store::endpoint(conn, &seen.id)?.ok_or_else(|| super::absent(id))
     })?;
+    let _testing = Testing::begin()?;
     let at = db.clock().now();
     let nonce: String = random::<16>()?.iter().map(|b| format!("{b:02x}")).collect();
     let body = json!({ "type": "webhook.test", "timestamp": rfc3339(at), "data": { "webhook": endpoint.id } });
@@ -445,4 +469,20 @@ fn due(courier: &Courier, conn: &mut Conn, busy: &Mutex<HashSet<String>>) -> Res
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_endpoints_are_tested_at_once_and_the_next_when_one_is_done() {
+        let mut under_way: Vec<Testing> = (0..TESTS_AT_ONCE).map(|_| Testing::begin().unwrap()).collect();
+        for _ in 0..3 {
+            assert!(matches!(Testing::begin(), Err(Error::Busy(_))));
+        }
+        under_way.pop();
+        under_way.push(Testing::begin().unwrap());
+        assert!(Testing::begin().is_err());
+    }
 }

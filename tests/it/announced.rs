@@ -44,7 +44,8 @@ fn a_file_of_expected_receipts_is_taken_whole_or_not_at_all() {
                    B;m00/nobody;1;2026-03-01;2026-03-31;INV-B\r\n\
                    C;m00/tiktok/de/operating;1.001;2026-03-31;2026-03-01;X\r\n\
                    D;m00/tiktok/de/operating;-1;2026-03-01;2026-03-31;INV-D\r\n";
-        let file = written(folder.path(), "bad.csv", &format!("{head}{good}{bad}"));
+        let long = format!("E;m00/tiktok/de/operating;1;2026-03-01;2026-03-31;{}\r\n", "I".repeat(141));
+        let file = written(folder.path(), "bad.csv", &format!("{head}{good}{bad}{long}"));
         let (done, said) = run(test, &["expect", "import", &file]);
         assert!(!done);
         assert_eq!(said["error"]["code"], "expectation_problems");
@@ -56,6 +57,7 @@ fn a_file_of_expected_receipts_is_taken_whole_or_not_at_all() {
             "line 6: it is expected from 2026-03-31 on, but only until 2026-03-01",
             "line 6: the reference \"X\" tells nothing apart",
             "line 7: amount -1: only what comes is expected",
+            "line 8: the reference is longer than 140 signs",
         ] {
             assert!(message.contains(part), "{part} is not in {message}");
         }

@@ -16,6 +16,7 @@ mod proof;
 mod rights;
 mod rounds;
 mod scoped;
+mod takeover;
 mod tls;
 mod together;
 mod transfers;

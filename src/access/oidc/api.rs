@@ -4,6 +4,7 @@ use super::{Answered, Came, Provider, Refusal, SIGN_IN_COOKIE, begin, finish, wi
 use crate::access::{Opened, Permission, SESSION_COOKIE, Secret, api::person_seen};
 use crate::db::Tx;
 use crate::error::Result;
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Nothing, Operation, Page, Paging, delete, get, post};
 use crate::time::rfc3339;
 use schemars::JsonSchema;
@@ -212,14 +213,20 @@ struct IdentityToLink {
 /// What was linked.
 #[derive(Serialize, JsonSchema)]
 struct Linked {
-    /// By which it can be ended.
-    id: String,
+    /// By which it can be ended; null while it waits for approval.
+    id: Option<String>,
+    /// The proposal that waits for approval; null where it is done.
+    proposal: Option<String>,
 }
 
 fn link(tx: &mut Tx<'_>, asked: &Asked<Nothing, IdentityToLink>) -> Result<Linked> {
     let (person, scope) = (asked.path("person"), tx.scope().clone());
     person_seen(tx.conn(), &scope, person)?;
-    super::link(tx, &asked.body.issuer, &asked.body.subject, person).map(|id| Linked { id })
+    let (issuer, subject) = (asked.body.issuer.clone(), asked.body.subject.clone());
+    let change = Change::Identity { person: person.to_owned(), issuer, subject };
+    let (done, proposal) = four_eyes::submit_in(tx, &change)?.parts();
+    let id = if let Some(Done::Identity(id)) = done { Some(id) } else { None };
+    Ok(Linked { id, proposal })
 }
 
 /// What came of it.

@@ -1,10 +1,12 @@
 //! Joining over HTTP, and what an administrator does about somebody's access: reset, sessions. Listing, adding and disabling people stands
 //! in `access::api`.
 
-use super::{Joining, NewPerson, invited, new_totp_secret, people_seen, reset};
+use super::{Joining, NewPerson, invited, new_totp_secret, people_seen};
 use crate::access::{self, Permission, Secret, totp};
 use crate::db::Tx;
+use crate::db::seal::hex;
 use crate::error::{Error, Result};
+use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Made, Nothing, Operation, Page, Paging, Refusal, delete, get, post};
 use crate::time::rfc3339;
 use schemars::JsonSchema;
@@ -121,17 +123,22 @@ fn seen(conn: &mut crate::db::Conn, scope: &crate::scope::Scope, id: &str) -> Re
 /// Who was reset.
 #[derive(Serialize, JsonSchema)]
 struct ResetPerson {
-    /// The invitation waits until then; RFC 3339.
-    invited_until: String,
-    /// The invitation: in the first answer only, and kept nowhere.
+    /// The invitation waits until then; RFC 3339. Null while it waits for approval: nothing has changed yet.
+    invited_until: Option<String>,
+    /// The invitation: in the first answer only, and kept nowhere. It counts once the person is reset.
     secret: Option<String>,
+    /// The proposal that waits for approval; null where it is done.
+    proposal: Option<String>,
 }
 
 fn reset_person(tx: &mut Tx<'_>, asked: &Asked<Nothing, Nothing>) -> Result<ResetPerson> {
     let scope = tx.scope().clone();
     seen(tx.conn(), &scope, asked.path("person"))?;
-    let until = reset(tx, asked.path("person"), &asked.made()?.secret)?;
-    Ok(ResetPerson { invited_until: rfc3339(until), secret: None })
+    let invitation = hex(&asked.made()?.secret.digest());
+    let change = Change::Reset { person: asked.path("person").to_owned(), invitation };
+    let (done, proposal) = four_eyes::submit_in(tx, &change)?.parts();
+    let invited_until = if let Some(Done::Reset(until)) = done { Some(rfc3339(until)) } else { None };
+    Ok(ResetPerson { invited_until, secret: None, proposal })
 }
 
 /// A session of somebody's.

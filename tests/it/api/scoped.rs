@@ -142,3 +142,26 @@ fn pages_of_entries_suspense_and_proposals_have_each_item_once_in_every_scope() 
         assert_clean(&served.db);
     });
 }
+
+#[test]
+fn where_a_line_went_that_had_met_a_receipt_is_told_to_whom_the_master_is_open() {
+    on_both(|test| {
+        let served = Served::on(test);
+        let (tiktok, douyin) = ("m00/tiktok/de/operating", "m00/douyin/de/operating");
+        let (_, ann) = served.person("ann", &[("treasurer", "all")]);
+        let (_, tia) = served.person("tia", &[("product-client", "product:tiktok")]);
+        served.approved(served.post("/v1/expectations", &tia, "k", receipt("K1", tiktok, "10.00")));
+        let file = camt("M1", &[statement(0, "S1", 1, (2, 2), &[line(day(2), 1_000, "INV-K1")])]);
+        send(&served, "/v1/statement-files?name=x", &ann, None, &file);
+        let told = |token: &str| served.get("/v1/expectations/K1", token).json();
+        assert_eq!((&told(&tia)["state"], &told(&tia)["since"]), (&json!("met"), &Value::Null));
+        let of = told(&tia)["line"].as_str().expect("a line").to_owned();
+        let move_it = json!({ "lines": [{ "line": of, "to": douyin, "reason": "paid to the wrong one of us" }] });
+        served.approved(served.post("/v1/lines/route", &ann, "m", move_it));
+        let to_all = told(&ann)["since"].to_string();
+        assert!(to_all.contains(douyin) || to_all.contains("wrong one"), "{to_all}");
+        assert_eq!(told(&tia)["since"], "the line was moved since");
+        assert_eq!(walked(&served, &tia, "/v1/expectations", 9)[0]["since"], "the line was moved since");
+        assert_clean(&served.db);
+    });
+}

@@ -11,6 +11,7 @@ use tributary::chart;
 use tributary::db::{Tx, Who};
 use tributary::error::Result;
 use tributary::events::{self, Filter};
+use tributary::four_eyes;
 use tributary::positions::{Moment, positions};
 use tributary::scope::{Part, Scope};
 use tributary::time::Clock;
@@ -116,12 +117,21 @@ pub fn reset(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = step.need_name()?.to_owned();
     let id = known(world, &name)?.id.clone();
     let invitation = access::invitation().map_err(|e| e.to_string())?;
-    let secret = invitation.clone();
-    let done = write(world, step, "person.reset", move |tx| access::reset(tx, &id, &secret));
+    let digest = invitation.digest();
+    let done = write(world, step, "person.reset", move |tx| access::reset(tx, &id, &digest));
     if let (true, Some(person)) = (done.is_ok(), world.people.get_mut(&name)) {
         person.invitation = invitation;
     }
     answer(done, |_| Outcome::said("invited again"))
+}
+
+/// The digest of an invitation that somebody comes back by, once it is approved.
+pub fn invited_anew(world: &mut World, name: &str) -> Result<[u8; 32], String> {
+    let invitation = access::invitation().map_err(|e| e.to_string())?;
+    let digest = invitation.digest();
+    let person = world.people.get_mut(name).ok_or_else(|| format!("there is no person {name}"))?;
+    person.invitation = invitation;
+    Ok(digest)
 }
 
 /// `disable alice`
@@ -243,7 +253,7 @@ pub fn sees(world: &mut World, step: &Step) -> Result<Outcome, String> {
     answer(seen, |seen| if seen.is_empty() { Outcome::said("nothing") } else { Outcome::Done(seen) })
 }
 
-/// `key K1 owner=alice roles="product-client@product:tiktok" days=90`; with `after=K0` the next key of that one's name.
+/// `key K1 owner=alice roles="product-client@product:tiktok" days=90`; with `rotates=erp` the next key of that one's name.
 pub fn key(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let name = step.need_name()?.to_owned();
     let days = step.words.get("days").unwrap_or("90").parse().map_err(|e| format!("days: {e}"))?;
@@ -251,14 +261,16 @@ pub fn key(world: &mut World, step: &Step) -> Result<Outcome, String> {
     let made = match step.words.get("rotates") {
         Some(machine) => {
             let (machine, id, secret) = (machine.to_owned(), id.clone(), secret.clone());
-            write(world, step, "key.rotate", move |tx| access::rotate_key(tx, &machine, days, &id, &secret))
+            write(world, step, "key.rotate", move |tx| {
+                four_eyes::rotate_key(tx, &machine, days, &id, &secret).map(|_| ())
+            })
         }
         None => {
             let owner = known(world, step.words.need("owner")?)?.id.clone();
             let machine = step.words.get("machine").unwrap_or("erp").to_owned();
             let new = NewKey { name: machine, owner, days, roles: roles(step)?, id: id.clone() };
             let secret = secret.clone();
-            write(world, step, "key.create", move |tx| access::create_key(tx, &new, &secret))
+            write(world, step, "key.create", move |tx| access::create_key(tx, &new, &secret).map(|_| ()))
         }
     };
     if made.is_ok() {

@@ -6,7 +6,8 @@ use tributary::allocation::settlement::{self, Imported};
 use tributary::allocation::{announced, settlement_file};
 use tributary::db::Tx;
 use tributary::error::Result;
-use tributary::expectations::{self, Announcement, Filter, Shown};
+use tributary::expectations::{self, Announcement, Shown};
+use tributary::scope::Scope;
 
 /// `expect E1 leaf=tiktok amount=250.00 from=2026-03-02 until=2026-03-10 ref=INV-1 account=DE89`
 pub fn expect(world: &mut World, step: &Step) -> Result<Outcome, String> {
@@ -36,9 +37,9 @@ pub fn announcement(world: &World, words: &Words, key: &str) -> Result<Announcem
 
 /// `expected E1 -> met line=I1`: where it stands.
 pub fn expected(world: &mut World, step: &Step) -> Result<Outcome, String> {
-    let filter = Filter { key: Some(step.need_name()?.to_owned()), ..Filter::default() };
-    let found = world.db.read(|conn| expectations::list(conn, &filter)).map_err(|e| e.to_string())?;
-    let Shown { state, line, since, .. } = found.into_iter().next().ok_or("nothing of that name is expected")?;
+    let name = step.need_name()?;
+    let found = world.db.read(|conn| expectations::show_seen(conn, &Scope::everything(), name));
+    let Shown { state, line, since, .. } = found.map_err(|e| e.to_string())?;
     let mut said = state;
     if let Some(line) = line {
         said.push_str(&format!(" line={}", world.named(&line)));

@@ -10,6 +10,8 @@ use tributary::allocation::backtest::Bounds;
 use tributary::allocation::changes::RulesFile;
 use tributary::approvals::{self, PoliciesFile, Shown};
 use tributary::db::Who;
+use tributary::db::seal::hex;
+use tributary::expectations;
 use tributary::four_eyes::{self, Approved, Came, Change, Done, Grant, Limits};
 use tributary::ledger::Terms;
 use tributary::scope::{Part, Scope};
@@ -72,6 +74,16 @@ fn change(world: &mut World, step: &Step) -> Result<Change, String> {
             Change::Grant(Grant::to(holder, words.need("role")?, &part))
         }
         "roles" => Change::Roles { file: access::role_file(words.need("role")?, words.get("allows")) },
+        "reset" => {
+            let name = words.need("person")?;
+            let invitation = hex(&access::invited_anew(world, name)?);
+            Change::Reset { person: access::holder(world, name)?.1, invitation }
+        }
+        "identity" => Change::Identity {
+            person: access::holder(world, words.need("person")?)?.1,
+            issuer: "https://login.example.com".to_owned(),
+            subject: words.need("subject")?.to_owned(),
+        },
         "limits" => Change::Limits(Limits {
             leaf: world.code(words.need("leaf")?),
             floor: text("floor"),
@@ -95,7 +107,8 @@ fn change(world: &mut World, step: &Step) -> Result<Change, String> {
         }
         "meeting" => {
             let line = world.line(words.need("line")?)?;
-            Change::Meeting { expectation: words.need("receipt")?.to_owned(), line, reason: reason() }
+            let receipt = world.db.read(|conn| expectations::find(conn, words.need("receipt").unwrap_or_default()));
+            Change::Meeting { expectation: receipt.map_err(|e| e.to_string())?.id, line, reason: reason() }
         }
         "reroute" => {
             let (line, leaf) = (world.line(words.need("line")?)?, world.code(words.need("to")?));
@@ -135,6 +148,8 @@ fn said(world: &World, done: &Done) -> Vec<String> {
             return all.collect();
         }
         Done::BackTest(applied) => format!("moved {}", applied.moved),
+        Done::Reset(_) => "invited again".to_owned(),
+        Done::Identity(_) => "linked".to_owned(),
         Done::Grant(changed) => if *changed { "granted" } else { "granted before" }.to_owned(),
         Done::Roles(applied) => format!("roles {}", applied.changed.iter().chain(&applied.retired).count()),
         Done::Limits(Terms { .. }, changed) => if *changed { "limited" } else { "limited as before" }.to_owned(),

@@ -103,6 +103,8 @@ const PROPOSE_KEYS: &[&str] = &[
     "kind",
     "needs",
     "days",
+    "person",
+    "subject",
 ];
 
 const TABLE: &[Entry] = &[
