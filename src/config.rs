@@ -265,6 +265,8 @@ pub struct Server {
     pub requests_per_second: u32,
     /// How many of them at once.
     pub burst: u32,
+    /// Wrong secrets of one address at once; 0: no limit.
+    pub guesses: u32,
     /// The largest body, in KiB.
     pub body_kib: u64,
     /// The largest file, in MiB.

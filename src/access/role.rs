@@ -157,6 +157,7 @@ const BUILT_IN: &[BuiltIn] = &[
         &[Permission::PositionsRead, Permission::AccountsRead, Permission::ChartRead],
         &[Permission::TransfersPost, Permission::EventsRead, Permission::EventsSubscribe],
     ),
+    ("monitor", "For keys of what gathers metrics: sees health, no money", &[Permission::OperationsRead], &[]),
     (
         "operator",
         "Keeps the machines running, sees no money",

@@ -5,7 +5,7 @@
 
 use crate::access::{self, Permission};
 use crate::allocation;
-use crate::approvals::{self, Filter};
+use crate::approvals;
 use crate::db::{self, Conn, jobs};
 use crate::error::Result;
 use crate::http::{Call, Operation, get};
@@ -86,13 +86,19 @@ fn journal(conn: &mut Conn, now: Instant, told: &mut Metrics) -> Result<()> {
 /// What waits for somebody.
 fn open_ends(conn: &mut Conn, now: Instant, told: &mut Metrics) -> Result<()> {
     let mut breaks: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    let mut oldest: BTreeMap<String, i64> = BTreeMap::new();
     for found in statements::breaks(conn)? {
+        let age = found.day.map_or(0, |day| (day_of(now) - day).num_days().max(0));
+        let of_master = oldest.entry(found.master.clone()).or_default();
+        *of_master = (*of_master).max(age);
         *breaks.entry((found.master, found.kind)).or_default() += 1;
     }
     let missing: usize = breaks.iter().filter(|((_, kind), _)| *kind == "not_here").map(|(_, count)| count).sum();
     told.one("missing_statements", "Statements that should be here by now and are not", missing);
     let of = |((master, kind), count)| (vec![("master", master), ("kind", String::from(kind))], count);
     told.gauge("open_breaks", "What the bank's messages leave open, by kind", breaks.into_iter().map(of));
+    let oldest = oldest.into_iter().map(|(master, days)| (vec![("master", master)], days));
+    told.gauge("open_break_oldest_days", "Days since the day of the oldest of them", oldest);
     let mut waiting: BTreeMap<String, (usize, i64)> = BTreeMap::new();
     for line in allocation::waiting(conn, None)? {
         let (count, oldest) = waiting.entry(line.master).or_default();
@@ -104,13 +110,7 @@ fn open_ends(conn: &mut Conn, now: Instant, told: &mut Metrics) -> Result<()> {
     };
     told.gauge("suspense_lines", "Lines that wait for an owner", each(|w| i64::try_from(w.0).unwrap_or(i64::MAX)));
     told.gauge("suspense_oldest_days", "Days that the oldest of them has waited", each(|w| w.1));
-    let filter = Filter { all: false, kind: None, before: None, limit: usize::MAX };
-    let operator = crate::actor::Actor::system("metrics");
-    told.one(
-        "proposals_waiting",
-        "Changes that wait for approval",
-        approvals::list(conn, &operator, &filter, now)?.len(),
-    );
+    told.one("proposals_waiting", "Changes that wait for approval", approvals::waiting(conn, now)?);
     let idle = jobs::not_done(conn, now - TimeDelta::minutes(10))?.len();
     told.one("jobs_interrupted", "Work that failed, or that nobody goes on with", idle);
     Ok(())

@@ -40,7 +40,7 @@ pub fn check(db: &Db) -> Result<Vec<Finding>> {
         let mut told = told(conn)?;
         let mut before: Option<String> = None;
         loop {
-            let page = store::page(conn, false, before.as_deref(), PAGE)?;
+            let page = store::page(conn, before.as_deref(), PAGE)?;
             let Some(last) = page.last() else { break };
             before = Some(last.id.clone());
             for row in page {

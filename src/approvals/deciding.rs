@@ -3,7 +3,7 @@
 use super::policy::{Policy, Whom};
 use super::store::{self, DecisionRow, ProposalRow};
 use super::{Kind, Place, Ready, Refusal, State, may_decide, reaches, scope_as};
-use crate::access::{self, Permission, Standing};
+use crate::access::{self, Permission, Rights, Standing};
 use crate::actor::{Actor, Principal};
 use crate::db::{Conn, Tx};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::scope::{self, Guarded, Placed, Scope, Target};
 use crate::time::{Instant, from_stored, stored};
 use serde_json::json;
 
-/// A proposal that was read and not looked at yet: it opens only where [`visible`] says so.
+/// A proposal that was read and not looked at yet: it opens only where [`Asker::may_know`] says so.
 struct Closed(ProposalRow);
 
 impl Placed for Closed {
@@ -20,28 +20,38 @@ impl Placed for Closed {
     }
 }
 
-/// Whether an actor may know of a proposal: an operator, its maker, who may propose such a change there, who could decide on it,
-/// and who may read policies there.
-pub(super) fn visible(conn: &mut Conn, actor: &Actor, row: &ProposalRow, now: Instant) -> Result<bool> {
-    let person = match actor.principal() {
-        Principal::Operator(_) | Principal::System(_) => return Ok(true),
-        Principal::Person(_) | Principal::Key(_) => access::person_of(conn, actor)?,
-    };
-    if row.maker == actor.as_str() || (person.is_some() && row.maker_person == person) {
-        return Ok(true);
+/// Who asks about proposals, as they are now.
+pub(super) struct Asker {
+    actor: Actor,
+    /// A key counts as its owner.
+    person: Option<String>,
+    rights: Rights,
+    standing: Option<Standing>,
+}
+
+impl Asker {
+    pub(super) fn of(conn: &mut Conn, actor: &Actor, now: Instant) -> Result<Asker> {
+        let standing = match actor.principal() {
+            Principal::Person(id) => access::standing(conn, id)?,
+            _ => None,
+        };
+        let (person, rights) = (access::person_of(conn, actor)?, access::rights_now(conn, actor, now)?);
+        Ok(Asker { actor: actor.clone(), person, rights, standing })
     }
-    let (kind, places): (Kind, Vec<Place>) = (row.kind()?, row.places());
-    for permission in [kind.proposes(), Permission::PoliciesRead] {
-        if reaches(&access::scope_of(conn, actor, permission, now)?, &places) {
+
+    /// Whether they may know of a proposal: an operator, its maker, who may propose such a change there, who could decide on it, and who
+    /// may read policies there.
+    pub(super) fn may_know(&self, row: &ProposalRow) -> Result<bool> {
+        if matches!(self.actor.principal(), Principal::Operator(_) | Principal::System(_)) {
             return Ok(true);
         }
-    }
-    match actor.principal() {
-        Principal::Person(id) => {
-            let standing = access::standing(conn, id)?;
-            Ok(standing.is_some_and(|s| may_decide(&s, &row.policy(), &places)))
+        if row.maker == self.actor.as_str() || (self.person.is_some() && row.maker_person == self.person) {
+            return Ok(true);
         }
-        _ => Ok(false),
+        let (kind, places): (Kind, Vec<Place>) = (row.kind()?, row.places());
+        let reached = |permission| reaches(&self.rights.scope(permission), &places);
+        let decides = || self.standing.as_ref().is_some_and(|s| may_decide(s, &row.policy(), &places));
+        Ok(reached(kind.proposes()) || reached(Permission::PoliciesRead) || decides())
     }
 }
 
@@ -49,7 +59,7 @@ pub(super) fn visible(conn: &mut Conn, actor: &Actor, row: &ProposalRow, now: In
 pub(super) fn found(conn: &mut Conn, actor: &Actor, id: &str, now: Instant) -> Result<ProposalRow> {
     let row = store::find_proposal(conn, id)?;
     let scope = match &row {
-        Some(row) if visible(conn, actor, row, now)? => Scope::everything(),
+        Some(row) if Asker::of(conn, actor, now)?.may_know(row)? => Scope::everything(),
         _ => Scope::nothing(),
     };
     let absent = || format!("there is no proposal {id}; `tributary approvals list` lists those that are open");

@@ -46,7 +46,7 @@ pub use deciding::{approve, carried_out, expire, make_void, reject, withdraw};
 pub use kind::Kind;
 pub use policies::{InForce, PoliciesFile, PolicyChange, apply_policies, plan_policies, policies, policy_of};
 use policy::{Policy, Whom};
-pub use shown::{Decided, Filter, Shown, content_of, list, show};
+pub use shown::{Decided, Filter, Shown, content_of, list, show, waiting};
 use store::ProposalRow;
 
 /// Why a proposal is not made or decided on, in the order of checking.

@@ -1,6 +1,6 @@
 //! Proposals as they are shown.
 
-use super::deciding::{Approvals, found, is_digest, visible};
+use super::deciding::{Approvals, Asker, found, is_digest};
 use super::store::{self, DecisionRow, ProposalRow};
 use super::{Kind, Refusal, State, may_decide};
 use crate::access::{self, Standing};
@@ -150,19 +150,28 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// How many wait at an instant.
+pub fn waiting(conn: &mut Conn, now: Instant) -> Result<i64> {
+    store::count_open(conn, now)
+}
+
 /// Proposals that the actor may know of, newest first.
 pub fn list(conn: &mut Conn, actor: &Actor, filter: &Filter, now: Instant) -> Result<Vec<Shown>> {
     const PAGE: i64 = 200;
+    let asker = Asker::of(conn, actor, now)?;
     let (mut all, mut before) = (Vec::new(), filter.before.clone());
     loop {
-        let page = store::page(conn, !filter.all, before.as_deref(), PAGE)?;
+        let page = store::heads(conn, !filter.all, before.as_deref(), PAGE)?;
         before = page.last().map(|row| row.id.clone());
         let read = page.len();
         for row in page {
             let asked = filter.kind.is_none_or(|kind| kind.code() == row.kind);
             let asked = asked && (filter.all || row.state_at(now) == State::Open);
-            if asked && visible(conn, actor, &row, now)? {
-                all.push(shown(conn, row, now)?);
+            if asked && asker.may_know(&row)? {
+                // Only now all of it: what others have proposed may be large.
+                let whole = store::find_proposal(conn, &row.id)?;
+                let whole = whole.ok_or_else(|| Error::Broken(format!("proposal {} is gone", row.id)))?;
+                all.push(shown(conn, whole, now)?);
             }
             if all.len() == filter.limit {
                 return Ok(all);

@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::time::{Instant, stored};
 use chrono::NaiveDateTime;
 use diesel::prelude::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, IntoSql, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
 };
+use diesel::sql_types::Text;
 use diesel::{RunQueryDsl, insert_into, update};
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -74,8 +75,23 @@ pub(super) fn over(conn: &mut Conn, now: Instant) -> Result<Vec<String>> {
     open.order(proposals::id).select(proposals::id).load(conn).map_err(broken)
 }
 
-/// A page of those open, or of all, newest first, from before an id on.
-pub(super) fn page(conn: &mut Conn, open: bool, before: Option<&str>, limit: i64) -> Result<Vec<ProposalRow>> {
+/// How many are open whose time is not over at an instant.
+pub(super) fn count_open(conn: &mut Conn, now: Instant) -> Result<i64> {
+    let open = proposals::table.filter(proposals::state.eq("open")).filter(proposals::expires_at.gt(stored(now)));
+    open.count().get_result(conn).map_err(broken)
+}
+
+/// A page of all, newest first, from before an id on.
+pub(super) fn page(conn: &mut Conn, before: Option<&str>, limit: i64) -> Result<Vec<ProposalRow>> {
+    let mut all = proposals::table.into_boxed();
+    if let Some(id) = before {
+        all = all.filter(proposals::id.lt(id.to_owned()));
+    }
+    all.order(proposals::id.desc()).limit(limit).select(ProposalRow::as_select()).load(conn).map_err(broken)
+}
+
+/// As [`page`], of those open or of all, without their contents and effects, which may be large.
+pub(super) fn heads(conn: &mut Conn, open: bool, before: Option<&str>, limit: i64) -> Result<Vec<ProposalRow>> {
     let mut all = proposals::table.into_boxed();
     if open {
         all = all.filter(proposals::state.eq("open"));
@@ -83,7 +99,25 @@ pub(super) fn page(conn: &mut Conn, open: bool, before: Option<&str>, limit: i64
     if let Some(id) = before {
         all = all.filter(proposals::id.lt(id.to_owned()));
     }
-    all.order(proposals::id.desc()).limit(limit).select(ProposalRow::as_select()).load(conn).map_err(broken)
+    let nothing = || "".into_sql::<Text>();
+    let columns = (
+        proposals::id,
+        proposals::kind,
+        proposals::subject,
+        nothing(),
+        nothing(),
+        proposals::digest,
+        proposals::targets,
+        proposals::policy,
+        proposals::maker,
+        proposals::maker_person,
+        proposals::made_at,
+        proposals::expires_at,
+        proposals::state,
+        proposals::ended_at,
+        proposals::why,
+    );
+    all.order(proposals::id.desc()).limit(limit).select(columns).load(conn).map_err(broken)
 }
 
 pub(super) fn end(conn: &mut Conn, id: &str, state: &str, why: Option<&str>, now: Instant) -> Result<()> {

@@ -1,11 +1,11 @@
 //! `tributary expect`: what should come, before the bank tells of it.
 
 use super::table::{grouped, table};
-use super::{Context, approvals, print_json};
+use super::{Context, approvals, print_json, remote};
 use crate::error::{Error, Result};
 use crate::expectations::{self, Announced, Announcement, Filter, Refusal, State, file};
 use crate::four_eyes::{Change, Done};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What is to be done with expected receipts.
@@ -40,6 +40,9 @@ pub enum Expect {
         /// Why, in a few words
         #[arg(long)]
         reason: String,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
     /// Wait for one again that was met by something else
     Reopen {
@@ -48,6 +51,9 @@ pub enum Expect {
         /// Why, in a few words
         #[arg(long)]
         reason: String,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
     /// Say that a line is what was expected; it is placed on the leaf that waits, unless it is there
     Meet {
@@ -59,6 +65,9 @@ pub enum Expect {
         /// Why, in a few words
         #[arg(long)]
         reason: String,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
     /// End those whose last day is over: each is a break with a name
     Expire,
@@ -119,13 +128,20 @@ pub fn run(context: &Context, command: &Expect) -> Result<()> {
             let (master, leaf) = (master.clone(), leaf.clone());
             list(context, &Filter { master, leaf, state: *state, id: None, limit: Some(*limit) })
         }
-        Expect::Cancel { key, reason } => {
+        Expect::Cancel { key, reason, server: true } => decide_on_server(context, key, "cancel", reason),
+        Expect::Cancel { key, reason, server: false } => {
             decide(context, "expectation.cancel", key, reason, expectations::cancel, "cancelled")
         }
-        Expect::Reopen { key, reason } => {
+        Expect::Reopen { key, reason, server: true } => decide_on_server(context, key, "reopen", reason),
+        Expect::Reopen { key, reason, server: false } => {
             decide(context, "expectation.reopen", key, reason, expectations::reopen, "open again")
         }
-        Expect::Meet { key, line, reason } => {
+        Expect::Meet { key, line, reason, server: true } => {
+            let path = format!("/v1/expectations/{}/meet", remote::part(key));
+            let done = |_: &Value| format!("{key} is met by line {line}");
+            remote::change(context, &path, &json!({ "line": line, "reason": reason }), done)
+        }
+        Expect::Meet { key, line, reason, server: false } => {
             let db = context.open_treasury()?;
             // The proposal names it for ever, also when another leaf announces one of this key meanwhile.
             let expectation = db.read(|conn| expectations::find(conn, key))?.id;
@@ -194,6 +210,13 @@ fn decide(
     let (of, why) = (key.to_owned(), reason.to_owned());
     db.write(name, &context.who, move |tx| command(tx, &of, &why))?;
     said(context, key, became, &format!("{key} is {became}"))
+}
+
+fn decide_on_server(context: &Context, key: &str, what: &str, reason: &str) -> Result<()> {
+    let path = format!("/v1/expectations/{}/{what}", remote::part(key));
+    remote::change(context, &path, &json!({ "reason": reason }), |answer| {
+        format!("{key} is {}", answer["state"].as_str().unwrap_or_default())
+    })
 }
 
 fn said(context: &Context, key: &str, state: &str, sentence: &str) -> Result<()> {

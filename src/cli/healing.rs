@@ -1,11 +1,11 @@
 //! `tributary statement accept|reject|withdraw|breaks|profile`: what people decide where the bank's messages disagree.
 
 use super::table::table;
-use super::{Context, print_json};
+use super::{Context, print_json, remote};
 use crate::allocation::{self, intake};
 use crate::error::{Error, Result};
 use crate::statements::{self, Contradictions, Notified, Profile, Reports};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A decision on a statement that waits.
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,19 @@ pub struct Decide {
     /// Why, kept with the decision
     #[arg(long)]
     reason: String,
+    /// Through the server, as the person who has signed in with `tributary login`
+    #[arg(long)]
+    server: bool,
+}
+
+impl Decide {
+    /// The same decision, asked of the server.
+    fn through_the_server(&self, context: &Context, what: &str) -> Result<()> {
+        let path = format!("/v1/statements/{}/{what}", remote::part(&self.statement));
+        remote::change(context, &path, &json!({ "reason": self.reason }), |answer| {
+            format!("statement {} is {}", self.statement, answer["state"].as_str().unwrap_or_default())
+        })
+    }
 }
 
 /// A line to be taken back.
@@ -25,6 +38,9 @@ pub struct Withdraw {
     /// Why, kept with the line's routes
     #[arg(long)]
     reason: String,
+    /// Through the server, as the person who has signed in with `tributary login`
+    #[arg(long)]
+    server: bool,
 }
 
 /// How a bank reports on a master.
@@ -44,6 +60,9 @@ pub struct SetProfile {
 }
 
 pub fn accept(context: &Context, decide: &Decide) -> Result<()> {
+    if decide.server {
+        return decide.through_the_server(context, "accept");
+    }
     let db = context.open_treasury()?;
     let bar = context.progress(0, "lines");
     let row = intake::accept_waiting(&db, &context.who, &decide.statement, &decide.reason, &mut |done, total| {
@@ -62,6 +81,9 @@ pub fn accept(context: &Context, decide: &Decide) -> Result<()> {
 }
 
 pub fn reject(context: &Context, decide: &Decide) -> Result<()> {
+    if decide.server {
+        return decide.through_the_server(context, "reject");
+    }
     let db = context.open_treasury()?;
     let (id, reason) = (decide.statement.clone(), decide.reason.clone());
     db.write("statement.decide", &context.who, move |tx| statements::reject_waiting(tx, &id, &reason))?;
@@ -73,6 +95,11 @@ pub fn reject(context: &Context, decide: &Decide) -> Result<()> {
 }
 
 pub fn withdraw(context: &Context, asked: &Withdraw) -> Result<()> {
+    if asked.server {
+        let path = format!("/v1/lines/{}/withdraw", remote::part(&asked.line));
+        let done = |_: &Value| format!("line {} is withdrawn", asked.line);
+        return remote::change(context, &path, &json!({ "reason": asked.reason }), done);
+    }
     let db = context.open_treasury()?;
     let (line, reason) = (asked.line.clone(), asked.reason.clone());
     db.write("allocation.withdraw", &context.who, move |tx| allocation::withdraw_notified(tx, &line, &reason))?;
@@ -93,9 +120,10 @@ pub fn breaks(context: &Context) -> Result<()> {
         say!("nothing is open");
         return Ok(());
     }
-    let mut shown = table(&["master", "break", "of", "~what"]);
+    let mut shown = table(&["master", "break", "day", "of", "~what"]);
     for b in all {
-        shown.add_row([b.master, b.kind.replace('_', " "), b.subject, b.what]);
+        let day = b.day.map_or_else(String::new, |day| day.to_string());
+        shown.add_row([b.master, b.kind.replace('_', " "), day, b.subject, b.what]);
     }
     say!("{shown}");
     Ok(())

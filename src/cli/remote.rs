@@ -210,6 +210,26 @@ pub fn ask(method: &str, path: &str, body: Option<&Value>, key: Option<&str>) ->
     ask_with(method, path, body, key, None)
 }
 
+/// Asks that server for a change as the person who has signed in, and says what came of it: `done`, or what waits for approval.
+pub fn change(context: &Context, path: &str, body: &Value, done: impl Fn(&Value) -> String) -> Result<()> {
+    let answer = ask("POST", path, Some(body), None)?;
+    if context.json {
+        return print_json(&answer);
+    }
+    match answer["proposal"].as_str() {
+        Some(id) => say!("It waits for approval as {id}; somebody else decides on it at the server."),
+        None => say!("{}", done(&answer)),
+    }
+    Ok(())
+}
+
+/// A name as one part of a path.
+pub fn part(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let one = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    name.bytes().map(one).collect()
+}
+
 fn ask_with(
     method: &str,
     path: &str,
@@ -326,7 +346,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::checked;
+    use super::{checked, part};
+
+    #[test]
+    fn a_name_is_one_part_of_a_path_whatever_stands_in_it() {
+        assert_eq!(part("INV-7"), "INV-7");
+        assert_eq!(part("a/b ?#%ü"), "a%2Fb%20%3F%23%25%C3%BC");
+    }
 
     #[test]
     fn a_password_travels_unprotected_within_this_machine_only() {

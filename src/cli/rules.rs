@@ -1,7 +1,7 @@
 //! `tributary rules`: the rules and their versions, what a change would move among stored lines, and putting it in force.
 
 use super::table::{grouped, table};
-use super::{Context, approvals, print_json};
+use super::{Context, approvals, print_json, remote};
 use crate::allocation::backtest::{self, Applied, Bounds, Change, Report};
 use crate::allocation::changes::{RulesFile, Version};
 use crate::allocation::{self, RuleRow};
@@ -48,6 +48,9 @@ pub enum Rules {
         digest: Option<String>,
         #[command(flatten)]
         days: Days,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
     /// Try a rule no longer; lines that it has placed stay where they are
     Retire {
@@ -86,6 +89,9 @@ pub fn run(context: &Context, command: &Rules) -> Result<()> {
         Rules::List { all } => list(context, *all),
         Rules::Show { code } => show(context, code),
         Rules::Test { file, days, lines } => test(context, &read(file)?, &days.bounds(), *lines),
+        Rules::Apply { file, digest, days, server: true, .. } if digest.is_some() || !days.given() => {
+            apply_on_server(context, &read(file)?, digest.as_deref(), &days.bounds())
+        }
         Rules::Apply { file, digest: Some(digest), days, .. } => reroute(context, read(file)?, days.bounds(), digest),
         Rules::Apply { days, .. } if days.given() => Err(Error::Refused {
             code: "bad_rules",
@@ -215,6 +221,19 @@ fn version_json(row: &RuleRow) -> Value {
     json!({
         "code": row.code, "version": row.version, "priority": row.priority, "state": row.state, "definition": definition(row),
         "made_by": row.made_by, "made_at": crate::time::rfc3339(crate::time::from_stored(row.made_at)),
+    })
+}
+
+fn apply_on_server(context: &Context, file: &RulesFile, digest: Option<&str>, bounds: &Bounds) -> Result<()> {
+    let body = json!({
+        "rules": file.rule, "retire": file.retire, "digest": digest, "from": bounds.from, "to": bounds.to,
+        "decided_by_people": bounds.decided_by_people,
+    });
+    remote::change(context, "/v1/rules", &body, |answer| {
+        let all = answer["versions"].as_array().into_iter().flatten();
+        let one = |v: &Value| format!("rule {} v{}: in force", v["code"].as_str().unwrap_or("?"), v["version"]);
+        let all: Vec<String> = all.map(one).collect();
+        if all.is_empty() { "no rule changes: all are as they were".to_owned() } else { all.join("\n") }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::expect::read_sheet;
 use super::table::{grouped, table};
-use super::{Context, approvals, print_json};
+use super::{Context, approvals, print_json, remote};
 use crate::allocation::settlement::{self, Imported, Shown};
 use crate::allocation::settlement_file;
 use crate::error::{Error, Result};
@@ -17,6 +17,9 @@ pub enum Settlement {
     Import {
         /// A CSV file; docs/settlement-files.md describes its columns
         file: PathBuf,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
     /// List settlements, newest payment first
     List {
@@ -39,6 +42,9 @@ pub enum Settlement {
         /// The line; LINE/3 is the third payment of one
         #[arg(long)]
         line: String,
+        /// Through the server, as the person who has signed in with `tributary login`; of a settlement that was imported
+        #[arg(long)]
+        server: bool,
     },
     /// Give up a settlement that waits
     Cancel {
@@ -47,17 +53,31 @@ pub enum Settlement {
         /// Why, in a few words
         #[arg(long)]
         reason: String,
+        /// Through the server, as the person who has signed in with `tributary login`
+        #[arg(long)]
+        server: bool,
     },
 }
 
 /// Runs a subcommand.
 pub fn run(context: &Context, command: &Settlement) -> Result<()> {
     match command {
-        Settlement::Import { file } => import(context, file),
+        Settlement::Import { file, server: true } => import_on_server(context, file),
+        Settlement::Import { file, server: false } => import(context, file),
         Settlement::List { master, state } => list(context, master.as_deref(), state.as_deref()),
         Settlement::Show { id } => show(context, id),
-        Settlement::Apply { settlement, line } => apply(context, settlement, line),
-        Settlement::Cancel { id, reason } => {
+        Settlement::Apply { settlement, line, server: true } => {
+            let path = format!("/v1/settlements/{}/apply", remote::part(settlement));
+            remote::change(context, &path, &json!({ "line": line }), |answer| {
+                format!("settlement {settlement} shares out line {line} by entry {}", answer["entry"])
+            })
+        }
+        Settlement::Apply { settlement, line, server: false } => apply(context, settlement, line),
+        Settlement::Cancel { id, reason, server: true } => {
+            let path = format!("/v1/settlements/{}/cancel", remote::part(id));
+            remote::change(context, &path, &json!({ "reason": reason }), |_| format!("settlement {id} is cancelled"))
+        }
+        Settlement::Cancel { id, reason, server: false } => {
             let db = context.open_treasury()?;
             let (code, why) = (id.clone(), reason.clone());
             db.write("settlement.cancel", &context.who, move |tx| settlement::cancel(tx, &code, &why))?;
@@ -79,6 +99,18 @@ fn sheet(name: &str, bytes: Vec<u8>) -> Result<(Vec<settlement_file::Settlement>
     let read = settlement_file::read(name, &bytes)?;
     let text = String::from_utf8(bytes).map_err(|e| Error::NotFound(format!("{name} is not UTF-8: {e}")))?;
     Ok((read, text))
+}
+
+fn import_on_server(context: &Context, path: &Path) -> Result<()> {
+    let name = file_name(path);
+    let (_, csv) = sheet(&name, read_sheet(path)?)?;
+    remote::change(context, "/v1/settlements", &json!({ "name": name, "csv": csv }), |answer| {
+        let all = answer["settlements"].as_array().into_iter().flatten();
+        let one = |s: &serde_json::Value| {
+            format!("settlement {} is {}", s["settlement"].as_str().unwrap_or("?"), s["state"].as_str().unwrap_or("?"))
+        };
+        all.map(one).collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn import(context: &Context, path: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ use super::call::{Answer, Incoming, again, digest};
 use super::headers;
 use super::operation::{Need, Operation, Read};
 use super::problem::Refusal;
+use super::routes::UnderWay;
 use super::server::State;
 use super::store::{self, KeyRow};
 use crate::access::{self, Admitted, Secret};
@@ -47,12 +48,18 @@ impl Known {
         all.entry(digest).or_insert_with(|| actor.clone());
     }
 
-    fn whose(&self, digest: &Hash) -> Option<Actor> {
-        self.all().get(digest).cloned()
+    /// Whether this secret was let in lately.
+    pub(super) fn knows(&self, secret: &Secret) -> bool {
+        self.whose(secret).is_some()
     }
 
-    fn forget(&self, digest: &Hash) {
-        self.all().remove(digest);
+    fn whose(&self, secret: &Secret) -> Option<Actor> {
+        self.all().get(&sha256(secret.reveal().as_bytes())).cloned()
+    }
+
+    /// It was not let in again.
+    pub(super) fn forget(&self, secret: &Secret) {
+        self.all().remove(&sha256(secret.reveal().as_bytes()));
     }
 }
 
@@ -64,6 +71,8 @@ struct Waiting {
     key: String,
     digest: Hash,
     body: Read,
+    /// It is under way until the writer is done with it, also when whoever has asked is gone.
+    _counted: Arc<UnderWay>,
 }
 
 impl Waiting {
@@ -80,6 +89,7 @@ pub(super) async fn answer(
     at: usize,
     request: &HttpRequest,
     body: &Result<Incoming>,
+    counted: &Arc<UnderWay>,
 ) -> Option<Result<Answer>> {
     let operation = state.operations.get(at)?;
     let hot = operation.hot.as_ref()?;
@@ -90,15 +100,16 @@ pub(super) async fn answer(
     let credentials = headers::credentials(request.headers())?;
     headers::refuse_cross_site(request.method(), request.headers(), credentials.by_cookie).ok()?;
     let secret = credentials.secret;
-    let bearer = sha256(secret.reveal().as_bytes());
-    let actor = state.known.whose(&bearer)?;
+    let actor = state.known.whose(&secret)?;
     let key = headers::idempotency_key(request.headers()).ok()??;
     let digest = digest(operation.id, request.uri().path(), &[], bytes);
     let body = (hot.read)(bytes).ok()?;
     if state.limits.take(actor.as_str(), Instant::now()).is_err() {
         return Some(Err(Refusal::TooManyRequests.into()));
     }
-    let waiting = Waiting { operations: Arc::clone(&state.operations), at, secret, key, digest, body };
+    let bearer = secret.clone();
+    let operations = Arc::clone(&state.operations);
+    let waiting = Waiting { operations, at, secret, key, digest, body, _counted: Arc::clone(counted) };
     let (tell, told) = tokio::sync::oneshot::channel();
     // Whoever has gone away needs no answer.
     let tell = Box::new(move |answers| drop(tell.send(answers)));
@@ -109,7 +120,8 @@ pub(super) async fn answer(
     let answers = told.await.unwrap_or_else(|_| Err(stopped()));
     let answer = answers.and_then(|mut all| all.pop().unwrap_or_else(|| Err(stopped())));
     if matches!(&answer, Err(no) if no.code() == "not_signed_in") {
-        state.known.forget(&bearer);
+        let place = headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies);
+        state.guessed(&place, Some(&bearer));
     }
     Some(answer)
 }

@@ -54,6 +54,12 @@ impl Limits {
         Ok(())
     }
 
+    /// Whether a token is left, which stays there.
+    pub(super) fn has(&self, principal: &str, now: Instant) -> bool {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.per_second == 0 || buckets.get(principal).is_none_or(|bucket| self.filled(bucket, now) >= ONE)
+    }
+
     fn filled(&self, bucket: &Bucket, now: Instant) -> u64 {
         let passed = u64::try_from(now.saturating_duration_since(bucket.at).as_micros()).unwrap_or(u64::MAX);
         let full = self.burst.saturating_mul(ONE);
@@ -75,6 +81,7 @@ mod tests {
         }
         assert_eq!(limits.take("key:a", start), Err(1));
         assert_eq!(limits.take("key:b", start), Ok(()));
+        assert!(!limits.has("key:a", start) && limits.has("key:b", start) && limits.has("key:c", start));
         assert_eq!(limits.take("key:a", start + Duration::from_millis(99)), Err(1));
         assert_eq!(limits.take("key:a", start + Duration::from_millis(100)), Ok(()));
         assert_eq!(Limits::new(0, 0).take("key:a", start), Ok(()));

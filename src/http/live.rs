@@ -231,7 +231,7 @@ struct Stream {
 }
 
 /// Answers with a stream.
-pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str) -> Result<HttpResponse> {
+pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str, place: String) -> Result<HttpResponse> {
     let credentials = headers::credentials(headers).ok_or(Refusal::NoCredentials)?;
     let bad = |e: actix_web::error::QueryPayloadError| Refusal::BadQuery {
         why: format!(
@@ -261,11 +261,16 @@ pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str) 
     });
     let mut reader = Reader { state: Arc::clone(&state), secret: credentials.secret, filter: which.filter(), at: 0 };
     let first = web::block(move || {
+        reader.state.refuse_guessing(&place, Some(&reader.secret))?;
         reader.at = match after {
             Some(after) => after,
             None => reader.state.db.read(events::head)?,
         };
-        let (principal, _) = reader.read()?;
+        let (principal, _) = reader.read().inspect_err(|error| {
+            if error.code() == "not_signed_in" {
+                reader.state.guessed(&place, Some(&reader.secret));
+            }
+        })?;
         let admitted =
             reader.state.db.read(|conn| access::admit(conn, &reader.secret, reader.state.db.clock().now()))?;
         access::touch(&reader.state.db, &admitted)?;

@@ -23,7 +23,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, guard, rt, web};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing::Instrument;
@@ -141,12 +141,12 @@ fn is_probe(operation: &Operation) -> bool {
 }
 
 /// Counts a request for as long as it is under way.
-struct UnderWay(Arc<State>);
+pub(super) struct UnderWay(Arc<AtomicUsize>);
 
 impl UnderWay {
     fn begin(state: &Arc<State>, operation: &Operation) -> Result<UnderWay, Refusal> {
         let most = usize::try_from(state.settings.server.requests_at_once).unwrap_or(usize::MAX);
-        let counted = UnderWay(Arc::clone(state));
+        let counted = UnderWay(Arc::clone(&state.under_way));
         if state.under_way.fetch_add(1, Ordering::Relaxed) >= most && !is_probe(operation) {
             Err(Refusal::ServerFull)
         } else {
@@ -157,18 +157,29 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What was read of a request before it goes to a thread that may wait.
-struct Arrived {
+/// What stands before the body of a request, for a thread that may wait.
+struct Head {
     method: actix_web::http::Method,
     headers: HeaderMap,
     raw_path: String,
     raw_query: String,
     place: String,
-    body: Result<Incoming>,
+}
+
+impl Head {
+    fn of(request: &HttpRequest, state: &State) -> Head {
+        Head {
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+            raw_path: request.uri().path().to_owned(),
+            raw_query: request.query_string().to_owned(),
+            place: headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies),
+        }
+    }
 }
 
 /// Answers one request.
@@ -183,8 +194,20 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
             Ok(counted) => counted,
             Err(full) => return refusal(&request, &full.into()),
         };
-        let streamed = live::answer(Arc::clone(&state), request.headers(), request.query_string()).await;
+        let place = headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies);
+        let streamed = live::answer(Arc::clone(&state), request.headers(), request.query_string(), place).await;
         return streamed.unwrap_or_else(|error| refusal(&request, &error));
+    }
+    if operation.body == Body::File {
+        // Tens of MiB are read whole, and of nobody who may not send them.
+        let (worker, head) = (Arc::clone(&state), Head::of(&request, &state));
+        let may = web::block(move || {
+            let Some(operation) = worker.operations.get(at) else { return Err(Refusal::NoSuchPath.into()) };
+            let_in(&worker, operation, &head).map(drop)
+        });
+        if let Err(error) = may.await.unwrap_or_else(|_| Err(stopping())) {
+            return refusal(&request, &error);
+        }
     }
     let slow = if operation.body == Body::Stream { patience::Slow::begin(&state).map(Some) } else { Ok(None) };
     let arriving = incoming(operation, &state, request.headers(), payload);
@@ -192,26 +215,19 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
     // Counted only now: who sends slowly takes nobody's place.
     let counted = UnderWay::begin(&state, operation);
     let ((body, pump), _slow, counted) = match (arrived, slow, counted) {
-        (Ok(arrived), Ok(slow), Ok(counted)) => (arrived, slow, counted),
+        (Ok(arrived), Ok(slow), Ok(counted)) => (arrived, slow, Arc::new(counted)),
         (Err(full), ..) | (_, Err(full), _) | (_, _, Err(full)) => return refusal(&request, &full.into()),
     };
-    if let Some(answer) = hot::answer(&state, at, &request, &body).await {
+    if let Some(answer) = hot::answer(&state, at, &request, &body, &counted).await {
         return answer.map_or_else(|error| refusal(&request, &error), |answer| response(&request, answer));
     }
-    let arrived = Arrived {
-        method: request.method().clone(),
-        headers: request.headers().clone(),
-        raw_path: request.uri().path().to_owned(),
-        raw_query: request.query_string().to_owned(),
-        place: headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies),
-        body,
-    };
+    let head = Head::of(&request, &state);
     let worker = Arc::clone(&state);
     let span = tracing::Span::current();
     let worked = web::block(move || {
         let _counted = counted;
         let mut admitted = None;
-        let answer = span.in_scope(|| work(&worker, at, arrived, &mut admitted));
+        let answer = span.in_scope(|| work(&worker, at, head, body, &mut admitted));
         (answer, admitted)
     });
     let pumped = pump.map(|pump| rt::spawn(pump));
@@ -221,7 +237,7 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
     }
     let (answer, admitted) = match worked {
         Ok(worked) => worked,
-        Err(_) => (Err(Error::Busy("the server is stopping".to_owned())), None),
+        Err(_) => (Err(stopping()), None),
     };
     if let Some(admitted) = admitted.filter(Admitted::is_stale) {
         // Housekeeping, off the way of the request. What fails here is tried again by the next one.
@@ -233,54 +249,82 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
     }
 }
 
-/// Who asks, and whether they may.
-fn admit(state: &State, operation: &Operation, arrived: &Arrived) -> Result<(Arc<Who>, Option<Admitted>)> {
-    let nobody = Arc::new(Who { actor: Actor::system("http"), scope: Scope::nothing() });
-    let limited = |principal: &str| {
-        let taken = state.limits.take(principal, std::time::Instant::now());
-        taken.map_err(|_| Refusal::TooManyRequests)
-    };
+fn stopping() -> Error {
+    Error::Busy("the server is stopping".to_owned())
+}
+
+/// Who asks; `None`: nobody, where nobody has to be.
+fn let_in(state: &State, operation: &Operation, head: &Head) -> Result<Option<(Arc<Who>, Admitted)>> {
     if operation.need == Need::Nobody {
         if !is_probe(operation) {
-            limited(&arrived.place)?;
+            state.refuse_guessing(&head.place, None)?;
         }
-        headers::refuse_cross_site(&arrived.method, &arrived.headers, false)?;
-        return Ok((nobody, None));
+        headers::refuse_cross_site(&head.method, &head.headers, false)?;
+        return Ok(None);
     }
-    let credentials = headers::credentials(&arrived.headers).ok_or(Refusal::NoCredentials)?;
-    headers::refuse_cross_site(&arrived.method, &arrived.headers, credentials.by_cookie)?;
+    let credentials = headers::credentials(&head.headers).ok_or(Refusal::NoCredentials)?;
+    headers::refuse_cross_site(&head.method, &head.headers, credentials.by_cookie)?;
+    let secret = &credentials.secret;
+    state.refuse_guessing(&head.place, Some(secret))?;
     let now = state.db.clock().now();
-    let admitted = state.db.read(|conn| access::admit(conn, &credentials.secret, now)).inspect_err(|_| {
-        // Whoever guesses secrets uses up what their address may ask without one.
-        let _ = state.limits.take(&arrived.place, std::time::Instant::now());
+    let admitted = state.db.read(|conn| access::admit(conn, secret, now)).inspect_err(|error| {
+        if error.is_answer() {
+            state.guessed(&head.place, Some(secret));
+        }
     })?;
-    limited(admitted.actor.as_str())?;
-    state.known.keep(&credentials.secret, &admitted.actor);
+    state.known.keep(secret, &admitted.actor);
     let who = match operation.need {
         Need::Permission(permission) => admitted.who(permission)?,
         _ => Arc::new(Who { actor: admitted.actor.clone(), scope: admitted.rights.reach() }),
     };
-    Ok((who, Some(admitted)))
+    Ok(Some((who, admitted)))
+}
+
+/// Who asks, and whether they may and not too often.
+fn admit(state: &State, operation: &Operation, head: &Head) -> Result<(Arc<Who>, Option<Admitted>)> {
+    let limited = |principal: &str| {
+        let taken = state.limits.take(principal, std::time::Instant::now());
+        taken.map_err(|_| Refusal::TooManyRequests)
+    };
+    match let_in(state, operation, head) {
+        Ok(Some((who, admitted))) => {
+            limited(admitted.actor.as_str())?;
+            Ok((who, Some(admitted)))
+        }
+        Ok(None) => {
+            if !is_probe(operation) {
+                limited(&head.place)?;
+            }
+            Ok((Arc::new(Who { actor: Actor::system("http"), scope: Scope::nothing() }), None))
+        }
+        Err(no) => Err(no),
+    }
 }
 
 /// All that may wait for the database.
-fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitted>) -> Result<Answer> {
+fn work(
+    state: &Arc<State>,
+    at: usize,
+    head: Head,
+    body: Result<Incoming>,
+    is: &mut Option<Admitted>,
+) -> Result<Answer> {
     let Some(operation) = state.operations.get(at) else { return Err(Refusal::NoSuchPath.into()) };
-    let (who, admitted) = admit(state, operation, &arrived)?;
+    let (who, admitted) = admit(state, operation, &head)?;
     is.clone_from(&admitted);
     traces::asked_by(match who.actor.principal() {
         Principal::Person(_) => "person",
         Principal::Key(_) => "key",
         Principal::Operator(_) | Principal::System(_) => "nobody",
     });
-    let path = path_parts(operation, &arrived.raw_path)?;
-    let mut query = pairs(&arrived.raw_query)?;
+    let path = path_parts(operation, &head.raw_path)?;
+    let mut query = pairs(&head.raw_query)?;
     let dry_run = operation.dry_run && take_flag(&mut query, "dry_run")?;
     let cursor = take(&mut query, "cursor").map(|signed| Cursor::read(&signed, &state.cursor_secret)).transpose()?;
     let position = match cursor {
         None => None,
         Some(cursor) => {
-            let for_this = cursor.operation == operation.id && cursor.path == arrived.raw_path;
+            let for_this = cursor.operation == operation.id && cursor.path == head.raw_path;
             if !for_this || cursor.principal != who.actor.as_str() {
                 return Err(Refusal::BadCursor { why: "it was given out for another list or to somebody else" }.into());
             }
@@ -291,11 +335,11 @@ fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitte
             Some(cursor.position)
         }
     };
-    let key = headers::idempotency_key(&arrived.headers)?;
+    let key = headers::idempotency_key(&head.headers)?;
     if key.is_none() && operation.takes_key() && !dry_run {
         return Err(Refusal::KeyMissing.into());
     }
-    let if_match = headers::maybe(&arrived.headers, "if-match");
+    let if_match = headers::maybe(&head.headers, "if-match");
     if operation.is_configuration && operation.method != Method::Get && if_match.is_none() {
         return Err(Refusal::IfMatchMissing.into());
     }
@@ -304,20 +348,25 @@ fn work(state: &Arc<State>, at: usize, arrived: Arrived, is: &mut Option<Admitte
         operation: operation.id,
         who,
         admitted,
-        raw_path: arrived.raw_path,
+        raw_path: head.raw_path,
         path,
         query,
         position,
         dry_run,
-        body: arrived.body?,
+        body: body?,
         key: key.filter(|_| operation.takes_key()),
         if_match,
-        place: arrived.place,
-        device: headers::maybe(&arrived.headers, "user-agent").unwrap_or_default(),
-        cookies: headers::maybe(&arrived.headers, "cookie"),
+        place: head.place,
+        device: headers::maybe(&head.headers, "user-agent").unwrap_or_default(),
+        cookies: headers::maybe(&head.headers, "cookie"),
     };
-    let answer = (operation.run)(&call)?;
-    let known = headers::maybe(&arrived.headers, "if-none-match");
+    let answer = (operation.run)(&call).inspect_err(|error| {
+        // Who needs no secret to ask this brings one in what they ask: a password, a code, an invitation.
+        if operation.need == Need::Nobody && error.is_answer() {
+            state.guessed(&call.place, None);
+        }
+    })?;
+    let known = headers::maybe(&head.headers, "if-none-match");
     let tag = answer.headers.iter().find(|(name, _)| *name == "ETag").map(|(_, tag)| tag.clone());
     if operation.method == Method::Get && tag.is_some() && known == tag {
         return Ok(Answer { status: 304, body: Vec::new(), headers: answer.headers });

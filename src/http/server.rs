@@ -3,9 +3,10 @@
 use super::hot::Known;
 use super::limits::Limits;
 use super::operation::Operation;
+use super::problem::Refusal;
 use super::{openapi, routes, store};
 use crate::access::oidc::Provider;
-use crate::access::{self, secret};
+use crate::access::{self, Secret, secret};
 use crate::banking::Profiles;
 use crate::config;
 use crate::db::{Db, Who};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the server keeps to.
 #[derive(Debug, Clone)]
@@ -41,9 +42,12 @@ pub(super) struct State {
     pub(super) operations: Arc<[Operation]>,
     pub(super) settings: Settings,
     pub(super) limits: Limits,
+    /// Wrong secrets, by the address that they come from.
+    pub(super) guesses: Limits,
     /// Whose secrets were the last ones that were let in.
     pub(super) known: Known,
-    pub(super) under_way: AtomicUsize,
+    /// Shared with requests that wait in the writer's queue.
+    pub(super) under_way: Arc<AtomicUsize>,
     /// Those who send slowly, beside them.
     pub(super) slow: AtomicUsize,
     /// What cursors and tickets of sign-ins are signed with.
@@ -57,6 +61,21 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Refuses an address that has brought too many wrong secrets lately. One that was let in before is looked at all the same, for
+    /// behind one address there may be many.
+    pub(super) fn refuse_guessing(&self, place: &str, secret: Option<&Secret>) -> Result<(), Refusal> {
+        let known = secret.is_some_and(|secret| self.known.knows(secret));
+        if known || self.guesses.has(place, Instant::now()) { Ok(()) } else { Err(Refusal::TooManyRequests) }
+    }
+
+    /// A secret was wrong: a key, a session, a password, a code, an invitation.
+    pub(super) fn guessed(&self, place: &str, secret: Option<&Secret>) {
+        let _ = self.guesses.take(place, Instant::now());
+        if let Some(secret) = secret {
+            self.known.forget(secret);
+        }
+    }
+
     /// The page of documentation.
     pub(super) fn docs(&self) -> web::Bytes {
         let made = self.docs.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -122,8 +141,9 @@ pub fn start_with(
         streams: super::live::Streams::new(&stopping),
         cursor_secret: cursor_secret(&db)?,
         limits: Limits::new(server.requests_per_second, server.burst),
+        guesses: Limits::new(server.guesses.min(1), server.guesses),
         known: Known::default(),
-        under_way: AtomicUsize::new(0),
+        under_way: Arc::default(),
         slow: AtomicUsize::new(0),
         docs: RwLock::default(),
         document: document.into(),

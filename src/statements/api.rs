@@ -80,12 +80,14 @@ struct WhichBreaks {
 /// Something that the bank's messages leave open.
 #[derive(Serialize, JsonSchema)]
 struct Break {
-    /// `quarantined`, `restated`, `contradiction`, `missing_days`, `not_here`, `not_in_statement` or `never_came`.
+    /// `quarantined`, `restated`, `contradiction`, `missing_days`, `not_here`, `not_in_statement`, `never_came` or `receipt_expired`.
     kind: String,
     /// Code of the master.
     master: String,
-    /// What it is about: a statement, a line, an announced line, or days.
+    /// What it is about: a statement, a line, an announced line, an expected receipt, or days.
     subject: String,
+    /// The day that it is of: a booking or closing day, or the last one on which something was waited for.
+    day: Option<NaiveDate>,
     /// What it is and what to do, for people.
     what: String,
 }
@@ -103,7 +105,13 @@ fn breaks(call: &Call, which: &WhichBreaks) -> Result<Page<Break>> {
         all.retain(|b| codes.contains(b.master.as_str()) && which.kind.as_ref().is_none_or(|kind| b.kind == kind));
         Ok(all)
     })?;
-    let one = |b: super::Break| Break { kind: b.kind.to_owned(), master: b.master, subject: b.subject, what: b.what };
+    let one = |b: super::Break| Break {
+        kind: b.kind.to_owned(),
+        master: b.master,
+        subject: b.subject,
+        day: b.day,
+        what: b.what,
+    };
     let mut all: Vec<Break> = all.into_iter().map(one).collect();
     let of = |b: &Break| place(&[&b.master, &b.kind, &b.subject, &b.what]);
     all.sort_by_cached_key(of);

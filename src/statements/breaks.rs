@@ -3,17 +3,20 @@
 use super::{ShownGap, alarms, store};
 use crate::db::Conn;
 use crate::error::Result;
+use chrono::NaiveDate;
 use serde::Serialize;
 
 /// One break.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Break {
-    /// `missing_days`, `quarantined`, `restated`, `contradiction`, `not_in_statement`, `never_came`, `not_here`.
+    /// `missing_days`, `quarantined`, `restated`, `contradiction`, `not_in_statement`, `never_came`, `not_here`, `receipt_expired`.
     pub kind: &'static str,
     /// The master's code.
     pub master: String,
     /// What it is about: a statement, a line, an announced line, or days.
     pub subject: String,
+    /// The day that it is of: a booking or closing day, or the last one on which something was waited for.
+    pub day: Option<NaiveDate>,
     /// What it is, and what to do, for people.
     pub what: String,
 }
@@ -26,7 +29,7 @@ pub fn breaks(conn: &mut Conn) -> Result<Vec<Break>> {
         let (role, day, due_at) =
             (&alarm.role, alarm.day, crate::time::rfc3339(crate::time::from_stored(alarm.due_at)));
         let what = format!("the {role} of {day} was due by {due_at} and is not here; ask the bank, then import it");
-        all.push(Break { kind: "not_here", master, subject: format!("{role} of {day}"), what });
+        all.push(Break { kind: "not_here", master, subject: format!("{role} of {day}"), day: Some(day), what });
     }
     all.sort_by(|a, b| (&a.master, a.kind, &a.subject).cmp(&(&b.master, b.kind, &b.subject)));
     Ok(all)
@@ -37,6 +40,7 @@ fn of_gap(gap: ShownGap) -> Break {
     Break {
         kind: "missing_days",
         subject: format!("{} to {}", gap.closed_on, gap.next_closed_on),
+        day: Some(gap.next_closed_on),
         master: gap.master,
         what,
     }

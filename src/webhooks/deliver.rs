@@ -16,7 +16,7 @@ use crate::events::{self, Event, Filter};
 use crate::time::{Instant, from_stored, rfc3339, stored};
 use chrono::TimeDelta;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -36,6 +36,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Endpoints that are sent to at once.
 const AT_ONCE: usize = 16;
+/// How many of them of one owner.
+const AT_ONCE_OF_ONE: usize = 4;
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: TimeDelta = TimeDelta::hours(1);
 /// A message beyond this leaves out what was before and after: receivers ask for it by its number.
@@ -118,7 +120,7 @@ impl Courier {
     pub fn round(&self) -> Result<Round> {
         self.prune()?;
         let mut round = Round::default();
-        for cursor in self.db.read(store::cursors_on)? {
+        for (cursor, _) in self.db.read(store::cursors_on)? {
             self.work(&cursor.id, &mut round)?;
         }
         self.give_back()?;
@@ -420,7 +422,7 @@ pub fn start(db: Arc<Db>, settings: Settings) -> Result<Running> {
 
 /// Gives each cursor that has something to do a thread, so that a slow receiver holds nobody up but itself.
 fn run(courier: &Arc<Courier>) {
-    let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let busy: Arc<Mutex<HashMap<String, String>>> = Arc::default();
     let mut seen = courier.db.commits().count();
     while !courier.stop.load(Ordering::Acquire) {
         let due = courier.prune().and_then(|()| courier.db.read(|conn| due(courier, conn, &busy)));
@@ -428,10 +430,8 @@ fn run(courier: &Arc<Courier>) {
             tracing::warn!(%fault, "webhooks wait for the database");
             Vec::new()
         });
-        for id in due {
-            if !lock(&busy).insert(id.clone()) {
-                continue;
-            }
+        for (id, owner) in due {
+            lock(&busy).insert(id.clone(), owner);
             let (courier, own, name) = (Arc::clone(courier), Arc::clone(&busy), id.clone());
             let sends = std::thread::Builder::new().name("webhook".to_owned()).spawn(move || {
                 if let Err(fault) = courier.work(&name, &mut Round::default()) {
@@ -457,23 +457,44 @@ fn run(courier: &Arc<Courier>) {
 }
 
 /// Cursors on which nobody works and that have something to send or to leave out.
-fn due(courier: &Courier, conn: &mut Conn, busy: &Mutex<HashSet<String>>) -> Result<Vec<String>> {
+fn due(courier: &Courier, conn: &mut Conn, busy: &Mutex<HashMap<String, String>>) -> Result<Vec<(String, String)>> {
+    let mut taken = lock(busy).clone();
     let mut found = Vec::new();
-    for cursor in store::cursors_on(conn)? {
-        let free = AT_ONCE.saturating_sub(lock(busy).len() + found.len());
-        if free == 0 {
-            break;
-        }
-        if !lock(busy).contains(&cursor.id) && !matches!(courier.look(conn, &cursor.id)?, Look::Nothing) {
-            found.push(cursor.id);
+    for (cursor, owner) in store::cursors_on(conn)? {
+        if has_turn(&taken, &cursor.id, &owner) && !matches!(courier.look(conn, &cursor.id)?, Look::Nothing) {
+            taken.insert(cursor.id.clone(), owner.clone());
+            found.push((cursor.id, owner));
         }
     }
     Ok(found)
 }
 
+/// Whether a cursor of this owner may be worked on beside those that are: nobody's slow receivers take all turns.
+fn has_turn(taken: &HashMap<String, String>, cursor: &str, owner: &str) -> bool {
+    let own = taken.values().filter(|of| *of == owner).count();
+    taken.len() < AT_ONCE && own < AT_ONCE_OF_ONE && !taken.contains_key(cursor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_owner_of_many_slow_receivers_leaves_turns_to_others() {
+        let mut taken = HashMap::new();
+        let mut takes = |cursor: &str, owner: &str| {
+            let may = has_turn(&taken, cursor, owner);
+            if may {
+                taken.insert(cursor.to_owned(), owner.to_owned());
+            }
+            may
+        };
+        assert!(takes("a0", "a") && !takes("a0", "a"), "one worker each");
+        let of_one = (1..20).filter(|n| takes(&format!("a{n}"), "a")).count();
+        assert_eq!(of_one + 1, AT_ONCE_OF_ONE);
+        let of_others = (0..20).filter(|n| takes(&format!("b{n}"), &format!("b{n}"))).count();
+        assert_eq!(of_others + AT_ONCE_OF_ONE, AT_ONCE);
+    }
 
     #[test]
     fn so_many_endpoints_are_tested_at_once_and_the_next_when_one_is_done() {

@@ -98,13 +98,13 @@ pub(super) fn insert_cursor(conn: &mut Conn, row: &CursorRow) -> Result<()> {
     insert_into(webhook_cursors::table).values(row).execute(conn).map(drop).map_err(broken)
 }
 
-/// The cursors of endpoints that are on, in the order in which they were made.
-pub(super) fn cursors_on(conn: &mut Conn) -> Result<Vec<CursorRow>> {
+/// The cursors of endpoints that are on, in the order in which they were made, each with its endpoint's owner.
+pub(super) fn cursors_on(conn: &mut Conn) -> Result<Vec<(CursorRow, String)>> {
     use diesel::prelude::JoinOnDsl;
     webhook_cursors::table
         .inner_join(webhook_endpoints::table.on(webhook_endpoints::id.eq(webhook_cursors::endpoint)))
         .filter(webhook_endpoints::state.eq("on"))
-        .select(CursorRow::as_select())
+        .select((CursorRow::as_select(), webhook_endpoints::owner))
         .order(webhook_cursors::id)
         .load(conn)
         .map_err(broken)

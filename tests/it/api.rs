@@ -2,6 +2,7 @@
 //! the document that says so.
 
 mod administration;
+mod bounded;
 mod child;
 mod document;
 mod examples;
@@ -121,7 +122,7 @@ impl Served {
         treasury(&db, 0..2);
         let config::Config { mut server, mut webhooks, .. } = config::load(None).expect("the defaults");
         webhooks.allow_http_loopback = true;
-        (server.workers, server.requests_per_second) = (2, 0);
+        (server.workers, server.requests_per_second, server.guesses) = (2, 0, 0);
         change(&mut server);
         let wallet = include_str!("../../config/csv/wallet.toml");
         let profiles = Profiles::declared(vec![Profile::parse(wallet).expect("a profile")]);

@@ -75,7 +75,10 @@ fn assert_everything_occurs(db: &TestDb) {
     assert_eq!(count(&["route", "transfers"], "under_way"), 1);
     let breaks = json(&["statement", "breaks"])["breaks"].clone();
     let kinds: Vec<&str> = breaks.as_array().expect("breaks").iter().filter_map(|b| b["kind"].as_str()).collect();
-    assert_eq!(kinds, ["restated"]);
+    assert_eq!(kinds.iter().filter(|kind| **kind == "restated").count(), 1);
+    let expired = count(&["expect", "list", "--state", "expired"], "expectations");
+    assert_eq!(kinds.iter().filter(|kind| **kind == "receipt_expired").count(), expired);
+    assert_eq!(kinds.len(), expired + 1, "{kinds:?}");
     let suggested = json(&["route", "suggest"])["waiting"].clone();
     let has_some = |line: &&serde_json::Value| line["suggestions"].as_array().is_some_and(|s| !s.is_empty());
     assert!(suggested.as_array().expect("lines").iter().filter(has_some).count() > 20);

@@ -472,6 +472,35 @@ fn a_statement_that_contradicts_itself_waits_in_quarantine() {
     });
 }
 
+/// F-12: what a bank declares of all its lines together, without telling credits from debits.
+#[test]
+fn declared_totals_that_are_wrong_by_a_line_or_a_cent_hold_a_statement_back() {
+    on_both(|test| {
+        let db = test.open(Options::default());
+        treasury(&db, 0..1);
+        let booked = lines(&mut Dice::new(12), 1..=1, 5);
+        let (count, cents) = (booked.len(), booked.iter().map(|line| line.amount.0).sum::<i64>());
+        let with_totals = |id: &str, count: usize, cents: i64| {
+            let file = String::from_utf8(camt(id, &[statement(0, id, 1, (1, 1), &booked)])).expect("text");
+            let sum = format!("{}.{:02}", cents / 100, cents % 100);
+            let (before, rest) = file.split_once("<TtlNtries>").expect("totals of all");
+            let (_, after) = rest.split_once("</TtlNtries>").expect("their end");
+            let told = format!("<TtlNtries><NbOfNtries>{count}</NbOfNtries><Sum>{sum}</Sum></TtlNtries>");
+            format!("{before}{told}{after}").into_bytes()
+        };
+        for (id, count, cents, state) in [
+            ("T1", count + 1, cents, "quarantined"),
+            ("T2", count, cents + 1, "quarantined"),
+            ("T3", count, cents, "posted"),
+        ] {
+            let taken = take_in(&db, id, &with_totals(id, count, cents)).expect("taken in");
+            assert_eq!(states(&taken), [state], "{id}: {:?}", taken.statements);
+        }
+        assert_eq!(stored_lines(&test.url), booked_lines(0, &booked));
+        assert_clean(&db);
+    });
+}
+
 #[test]
 fn a_bank_may_use_the_ids_of_last_year_again() {
     on_both(|test| {

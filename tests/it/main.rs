@@ -34,6 +34,7 @@ mod packed;
 mod positions;
 mod reference;
 mod scenarios;
+mod statements_compared;
 mod tampering;
 mod text_formats;
 mod tidy;

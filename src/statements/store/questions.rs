@@ -29,8 +29,8 @@ struct Row {
     other: Option<String>,
 }
 
-/// Statements that wait or were accepted against their own figures, notified lines that no statement has, and announced
-/// ones that never came.
+/// Statements that wait or were accepted against their own figures, notified lines that no statement has, announced ones that never
+/// came, and receipts that nobody has paid in their time.
 pub(in crate::statements) fn open_questions(conn: &mut Conn) -> Result<Vec<Break>> {
     let sql = "SELECT s.state AS kind, m.code AS master, m.currency AS currency, s.id AS subject, s.closing_on AS day, \
                s.closing AS amount, s.closing_on AS closed_on, s.same_as AS other FROM statements s JOIN masters m ON m.id = s.master \
@@ -43,7 +43,9 @@ pub(in crate::statements) fn open_questions(conn: &mut Conn) -> Result<Vec<Break
                (SELECT MAX(s.closing_on) FROM statements s WHERE s.master = l.master AND s.role = 'statement' AND s.state = 'posted'), \
                l.counterparty_name FROM lines l JOIN masters m ON m.id = l.master WHERE l.facet = 'notified' AND l.posting = 'posted' \
                UNION ALL SELECT 'never_came', m.code, m.currency, p.id, p.expected_on, p.amount, NULL, p.counterparty_name \
-               FROM pending_lines p JOIN masters m ON m.id = p.master WHERE p.state = 'expired'";
+               FROM pending_lines p JOIN masters m ON m.id = p.master WHERE p.state = 'expired' \
+               UNION ALL SELECT 'receipt_expired', m.code, m.currency, e.id, e.last_on, e.least, NULL, a.code || ' (' || e.key || ')' \
+               FROM expectations e JOIN masters m ON m.id = e.master JOIN accounts a ON a.id = e.account WHERE e.state = 'expired'";
     let rows: Vec<Row> = sql_query(sql).load(conn).map_err(broken)?;
     rows.into_iter().filter_map(|row| row.shown().transpose()).collect()
 }
@@ -87,8 +89,14 @@ impl Row {
                     ),
                 )
             }
+            "receipt_expired" => (
+                "receipt_expired",
+                format!(
+                    "{other} was expected to bring {amount} at least by {day}, and nothing came; ask the payer, or give it up: `tributary expect cancel {id}`"
+                ),
+            ),
             _ => ("never_came", format!("{amount} was announced for {day} and never booked")),
         };
-        Ok(Some(Break { kind, master: self.master, subject: self.subject, what }))
+        Ok(Some(Break { kind, master: self.master, subject: self.subject, day: self.day, what }))
     }
 }

@@ -99,7 +99,8 @@ impl Server {
     fn begin(mut command: Command, url: &str, lines: &str) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("tributary.toml");
-        std::fs::write(&config, format!("[server]\nworkers = 2\nrequests_per_second = 0\n{lines}\n")).expect("written");
+        std::fs::write(&config, format!("[server]\nworkers = 2\nrequests_per_second = 0\nguesses = 0\n{lines}\n"))
+            .expect("written");
         let mut child = command
             .args(["--database", url, "--json", "--config"])
             .arg(&config)

@@ -159,6 +159,26 @@ fn too_many_requests_of_one_principal_wait_while_others_do_not() {
 }
 
 #[test]
+fn an_address_that_brings_wrong_secrets_is_slowed_down_and_who_was_let_in_goes_on_there() {
+    on_both(|test| {
+        let served = Served::with(test, |s| s.guesses = 3);
+        let (_, ann) = served.person("ann", &[("treasurer", "all")]);
+        assert_eq!(served.get("/v1/me", &ann).status, 200);
+        let wrong = |n: usize| served.get("/v1/me", &format!("tri_wrong{n}")).status;
+        let statuses: Vec<u16> = (0..8).map(wrong).collect();
+        assert!(statuses.starts_with(&[401, 401, 401]) && statuses.contains(&429), "{statuses:?}");
+        let sign_in = || {
+            let body = json!({ "login": "ann", "password": "a wrong password", "code": "000000" });
+            served.ask("POST", "/v1/sign-in", &Sent { body: Some(body), ..Sent::default() }).status
+        };
+        let statuses: Vec<u16> = (0..4).map(|_| sign_in()).collect();
+        assert!(statuses.contains(&429), "passwords are guessed at no other price: {statuses:?}");
+        assert_eq!(served.get("/v1/me", &ann).status, 200, "a session that was let in is none's guess");
+        assert_eq!(served.ask("GET", "/livez", &Sent::default()).status, 200);
+    });
+}
+
+#[test]
 fn a_request_whose_body_never_ends_or_whose_head_never_comes_is_let_go() {
     on_both(|test| {
         let served = Served::with(test, |s| (s.head_seconds, s.body_seconds, s.keep_alive_seconds) = (1, 1, 1));

@@ -82,14 +82,14 @@ fn endpoint(served: &Served) -> String {
     id
 }
 
-fn named<'t>(operation: &Operation, name: &str, things: &'t Things) -> &'t str {
+pub fn named<'t>(operation: &Operation, name: &str, things: &'t Things) -> &'t str {
     let group = operation.id.split('.').next().expect("a group");
     let found = things.get(&format!("{group}.{name}")).or_else(|| things.get(name));
     found.unwrap_or_else(|| panic!("{} names {name}: give it a thing in this test", operation.id))
 }
 
 /// The path with these things in it, and the parameters that must be there.
-fn path(operation: &Operation, thing: impl Fn(&str) -> String) -> String {
+pub fn path(operation: &Operation, thing: impl Fn(&str) -> String) -> String {
     let mut path = operation.path.to_owned();
     for name in operation.path_names() {
         path = path.replace(&format!("{{{name}}}"), &thing(name));
@@ -104,7 +104,7 @@ fn path(operation: &Operation, thing: impl Fn(&str) -> String) -> String {
     }
 }
 
-fn golden(name: &str, text: &str) {
+pub fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/api/golden").join(name);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, text).expect("written");
@@ -113,7 +113,7 @@ fn golden(name: &str, text: &str) {
     assert_eq!(agreed, text, "{} differs; UPDATE=1 rewrites it, the diff is the review", path.display());
 }
 
-fn may(operation: &Operation, role: &tributary::access::role::Role) -> bool {
+pub fn may(operation: &Operation, role: &tributary::access::role::Role) -> bool {
     match operation.need {
         Need::Nobody | Need::SignedIn => true,
         Need::Permission(permission) => role.permissions.has(permission),
@@ -139,7 +139,7 @@ fn the_rights_table_is_the_one_that_was_agreed_on() {
 }
 
 /// A body that is refused after everything about rights was asked: nothing is changed by the walk.
-fn refused_body(operation: &Operation) -> Option<Value> {
+pub fn refused_body(operation: &Operation) -> Option<Value> {
     (operation.method != Method::Get && !operation.takes_file()).then(|| json!({ "no such field": 1 }))
 }
 
@@ -194,7 +194,7 @@ fn every_operation_answers_every_role_as_the_rights_table_says() {
 }
 
 /// A body that an operation takes, so that what it is asked for is looked up.
-fn good_body(operation: &Operation) -> Option<Value> {
+pub fn good_body(operation: &Operation) -> Option<Value> {
     Some(match operation.id {
         "limits.change" => json!({ "floor": { "amount": "0.00", "currency": "EUR" }, "reason": "a test of rights" }),
         "grants.make" | "grants.revoke" => json!({ "role": "product-viewer", "scope": "product:capcut+master:m01" }),

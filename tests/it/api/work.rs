@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use tributary::access::{self, Holder, Joining, NewPerson, Secret, totp};
+use tributary::allocation::{self, intake};
 use tributary::db::Options;
+use tributary::expectations::{self, Announcement};
 use tributary::scope::Part;
 use tributary::time::{Clock, SystemClock};
 
@@ -220,6 +222,47 @@ pub fn cli(home: &std::path::Path, arguments: &[&str], input: &str) -> (Option<i
     (done.status.code(), text(&done.stdout), text(&done.stderr))
 }
 
+fn awaited(key: &str) -> Announcement {
+    Announcement {
+        at: String::new(),
+        key: key.to_owned(),
+        leaf: "m00/tiktok/de/operating".to_owned(),
+        amount: "7.00".to_owned(),
+        currency: None,
+        days: (day(1), day(9)),
+        reference: None,
+        account: Some("DE02120300000000202051".to_owned()),
+        note: None,
+        metadata: None,
+    }
+}
+
+/// What moves money, each by its own command, as the person who has signed in.
+fn does_money_work_at_the_server(home: &std::path::Path, first: &str, second: &str) {
+    let ask = |arguments: &[&str]| cli(home, &[arguments, &["--server"]].concat(), "");
+    let (ended, out, err) = ask(&["route", first, "--to", "m00/tiktok/de/operating", "--reason", "the payer called"]);
+    assert!(ended == Some(0) && out.contains("is placed on m00/tiktok/de/operating by entry"), "{out}{err}");
+    let (ended, out, err) = ask(&["expect", "meet", "INV/1", "--line", second, "--reason", "the payer called"]);
+    assert!(ended == Some(0) && out.contains("INV/1 is met by line"), "{out}{err}");
+    let (ended, out, err) = ask(&["expect", "cancel", "INV/2", "--reason", "paid by card"]);
+    assert!(ended == Some(0) && out.contains("INV/2 is cancelled"), "{out}{err}");
+    let csv = "settlement,master,platform,currency,total,paid_on,leaf,gross,net\nSET-1,m00,Apple,EUR,99.00,2026-03-04,m00/tiktok/de/operating,99.00,99.00\n";
+    std::fs::write(home.join("apple.csv"), csv).expect("written");
+    let (ended, out, err) = ask(&["settlement", "import", "apple.csv"]);
+    assert!(ended == Some(0) && out.contains("It waits for approval as pr_"), "{out}{err}");
+    let (ended, _, err) = ask(&["settlement", "apply", "SET-1", "--line", first]);
+    assert!(ended == Some(1) && err.contains("SET-1"), "nothing of it is there yet: {err}");
+    for decision in ["accept", "reject"] {
+        let (ended, _, err) = ask(&["statement", decision, "stm_none", "--reason", "a test"]);
+        assert!(ended == Some(1) && err.contains("there is no statement stm_none"), "{err}");
+    }
+    let (ended, _, err) = ask(&["statement", "withdraw", first, "--reason", "a test"]);
+    assert!(ended == Some(1) && !err.is_empty(), "a statement has it: {err}");
+    std::fs::write(home.join("rules.toml"), "[[rule]]\ncode = \"a\"\npriority = 1\nto = [{ leaf = \"m00/house/pool\" }]\n[rule.when]\ncounterparty = \"A\"\n").expect("written");
+    let (ended, _, err) = ask(&["rules", "apply", "rules.toml"]);
+    assert!(ended == Some(1) && err.contains("rules.change"), "a treasurer keeps no rules: {err}");
+}
+
 #[test]
 fn a_person_signs_in_at_a_server_places_a_line_and_signs_out_and_sigterm_ends_it_in_peace() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -239,6 +282,15 @@ fn a_person_signs_in_at_a_server_places_a_line_and_signs_out_and_sigterm_ends_it
         let code = totp::code_at(&TOTP, now - chrono::TimeDelta::seconds(30));
         let joining = Joining { invitation, person: None, password: Secret::given(PASSWORD), totp: TOTP, code };
         access::join(&db, &settings(), &joining).expect("joined");
+        let booked = [line(day(2), 4_500, "nobody knows"), line(day(2), 700, "nor this")];
+        let bytes = camt("M1", &[statement(0, "S1", 1, (2, 2), &booked)]);
+        let file = || Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn std::io::Read>);
+        intake::take_in(&db, &alice(), ("s1.xml", "test"), &file, &mut |_, _| {}).expect("taken in");
+        let lines = db.read(|conn| allocation::waiting(conn, None)).expect("read");
+        let [first, second] = [4_500, 700]
+            .map(|minor| lines.iter().find(|l| l.minor == minor).map(|l| l.line.clone()).expect("it waits"));
+        db.write("expectation.add", &alice(), |tx| expectations::add(tx, &[awaited("INV/1"), awaited("INV/2")]))
+            .expect("added");
         drop(db);
         let mut server = serve(&test);
         let home = tempfile::tempdir().expect("a folder");
@@ -254,6 +306,7 @@ fn a_person_signs_in_at_a_server_places_a_line_and_signs_out_and_sigterm_ends_it
         let (ended, _, err) =
             cli(home.path(), &["route", "ln_none", "--to", "m00/house/pool", "--reason", "a test", "--server"], "");
         assert!(ended == Some(1) && err.contains("there is no line ln_none"), "{err}");
+        does_money_work_at_the_server(home.path(), &first, &second);
         let (ended, _, err) = cli(home.path(), &["call", "GET", "/v1/nothing"], "");
         assert!(ended == Some(1) && err.contains("no_such_path"), "{err}");
         assert_eq!(cli(home.path(), &["logout"], "").0, Some(0));
