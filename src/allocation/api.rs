@@ -77,6 +77,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(super::intake::api::operations());
     all.extend(super::settlement::api::operations());
     all.extend(super::rules::api::operations());
+    all.extend(super::transfers::api::operations());
     all
 }
 

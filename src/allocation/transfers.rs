@@ -21,6 +21,8 @@ use crate::statements::NewLine;
 use chrono::NaiveDate;
 use std::collections::HashMap;
 
+pub mod api;
+
 /// Days between the value dates of two sides, at most.
 const DAYS: u64 = 5;
 

@@ -157,6 +157,11 @@ impl Db {
         &self.url
     }
 
+    /// Whether other servers may write to it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.url, Url::Pg(_))
+    }
+
     /// Where "now" comes from.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()

@@ -1,7 +1,8 @@
 //! The feed of events over HTTP: pages of it, and a stream that goes on as commits happen (`text/event-stream`).
 //!
 //! A stream reads the feed itself, from the number it stands at, whenever a commit is told of and once a second besides; so it can
-//! miss nothing, and holds no more than the page that it is sending. On each of these reads it is asked again who reads and what
+//! miss nothing, and holds no more than the page that it is sending. Commits of other servers on the same database are looked for by
+//! one thread for all streams, while there are any. On each of these reads it is asked again who reads and what
 //! they may see: a revoked key ends the stream. A reader that leaves a page lying for long is dropped, and comes back with
 //! `Last-Event-ID`.
 
@@ -33,8 +34,10 @@ const MOST: usize = 512;
 const PART: usize = 100;
 /// Something is sent at least so often, so that a proxy keeps the connection and a reader knows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often commits of other servers, and lost rights, are looked for.
+/// How often lost rights are looked for, and commits that nobody has told of.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often commits of other servers are looked for, while there are streams.
+const LOOK_BESIDE: Duration = Duration::from_millis(20);
 /// A reader that does not take a part in so long is dropped.
 const SLOWEST: Duration = Duration::from_secs(30);
 /// Commits are read together that come within so long of each other.
@@ -152,11 +155,13 @@ pub(super) struct Streams {
     open: Mutex<HashMap<String, usize>>,
     /// Whether the server stops: then they end.
     stopping: Arc<AtomicBool>,
+    /// Whether commits of other servers are looked for.
+    looking: AtomicBool,
 }
 
 impl Streams {
     pub(super) fn new(stopping: &Arc<AtomicBool>) -> Streams {
-        Streams { open: Mutex::default(), stopping: Arc::clone(stopping) }
+        Streams { open: Mutex::default(), stopping: Arc::clone(stopping), looking: AtomicBool::new(false) }
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
@@ -179,6 +184,8 @@ impl Slot {
             return Err(Refusal::TooManyStreams { most: MOST_OF_ONE }.into());
         }
         *own += 1;
+        drop(open);
+        look_beside(state);
         Ok(Slot { state: Arc::clone(state), principal: principal.to_owned() })
     }
 }
@@ -193,6 +200,35 @@ impl Drop for Slot {
         if left == Some(0) {
             open.remove(&self.principal);
         }
+    }
+}
+
+/// Looks for commits of other servers as long as there are streams, and tells of them as of one's own.
+fn look_beside(state: &Arc<State>) {
+    if !state.db.is_shared() || state.streams.looking.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let looker = Arc::clone(state);
+    let started = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
+        let mut seen = 0;
+        loop {
+            // A database that is away for a moment has no commits.
+            let head = looker.db.read(events::head).unwrap_or(seen);
+            if head > seen {
+                seen = head;
+                looker.db.commits().wake();
+            }
+            std::thread::sleep(LOOK_BESIDE);
+            let open = looker.streams.open();
+            if open.is_empty() || looker.streams.stopping.load(Ordering::Acquire) {
+                // Said while the streams are locked: the next one that opens finds nobody looking.
+                looker.streams.looking.store(false, Ordering::Release);
+                return;
+            }
+        }
+    });
+    if started.is_err() {
+        state.streams.looking.store(false, Ordering::Release);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::four_eyes::{self, Change, Done};
 use crate::http::{Answer, Asked, Call, Day, Money, Nothing, Operation, Page, Paging, Refusal, get, post};
 use crate::money::Currency;
 use crate::time::{from_stored, rfc3339};
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,13 @@ struct Testing {
     /// Also lines that people have placed.
     #[serde(default)]
     decided_by_people: bool,
+    /// How many of the lines that move are listed; none where it is left out.
+    #[serde(default)]
+    #[schemars(range(max = 1000))]
+    list: u16,
+    /// Behind how many of them the list begins.
+    #[serde(default)]
+    list_after: u32,
 }
 
 /// A change of the rules that is to be in force.
@@ -165,6 +173,8 @@ struct Tested {
     stuck: u64,
     /// By master and both shares.
     totals: Vec<MovedTotal>,
+    /// Line by line, as many as were asked for.
+    list: Vec<MovedLine>,
     /// Names exactly this result, for putting it in force.
     digest: Option<String>,
     /// Lines that were not moved, and why; empty in a test.
@@ -191,11 +201,43 @@ struct MovedTotal {
     master: String,
     /// Who has less then.
     from: String,
+    /// Whose leaf that is; null: the treasury's own.
+    from_product: Option<String>,
     /// Who has more then.
     to: String,
+    /// Whose leaf that is; null: the treasury's own.
+    to_product: Option<String>,
     /// Moves between them.
     moves: u64,
     /// In all.
+    amount: Option<Money>,
+}
+
+/// A line that moves.
+#[derive(Serialize, JsonSchema)]
+struct MovedLine {
+    /// The line.
+    line: String,
+    /// The master's code.
+    master: String,
+    /// Its booking day.
+    booked_on: NaiveDate,
+    /// Its amount; a credit is positive.
+    amount: Option<Money>,
+    /// Who is on the other side.
+    counterparty: Option<String>,
+    /// What moves of it.
+    moves: Vec<MovedShare>,
+}
+
+/// What moves of a line.
+#[derive(Serialize, JsonSchema)]
+struct MovedShare {
+    /// Who has less then.
+    from: String,
+    /// Who has more then.
+    to: String,
+    /// How much.
     amount: Option<Money>,
 }
 
@@ -214,16 +256,35 @@ fn made(v: &crate::allocation::changes::Version) -> MadeVersion {
     MadeVersion { code: v.code.clone(), version: v.version, state: v.state.to_owned() }
 }
 
-fn tested(report: Report, refused: Vec<backtest::NotMoved>) -> Tested {
-    let amount = |minor: i128, currency: &str| {
-        let currency: Currency = currency.parse().ok()?;
-        let minor = i64::try_from(minor).ok()?;
-        Some(Money::of(minor, currency.exponent(), currency.code()))
+fn amount(minor: i128, currency: &str) -> Option<Money> {
+    let currency: Currency = currency.parse().ok()?;
+    let minor = i64::try_from(minor).ok()?;
+    Some(Money::of(minor, currency.exponent(), currency.code()))
+}
+
+fn moved(change: &backtest::Change) -> MovedLine {
+    let share = |flow: &backtest::Flow| MovedShare {
+        from: flow.from.clone(),
+        to: flow.to.clone(),
+        amount: amount(flow.minor.into(), &change.currency),
     };
+    MovedLine {
+        line: change.line.clone(),
+        master: change.master.clone(),
+        booked_on: change.booked_on,
+        amount: amount(change.amount.into(), &change.currency),
+        counterparty: change.counterparty.clone(),
+        moves: change.flows.iter().map(share).collect(),
+    }
+}
+
+fn tested(report: Report, refused: Vec<backtest::NotMoved>) -> Tested {
     let total = |t: &backtest::Total| MovedTotal {
         master: t.master.clone(),
         from: t.from.0.clone(),
+        from_product: t.from.1.clone(),
         to: t.to.0.clone(),
+        to_product: t.to.1.clone(),
         moves: t.moves,
         amount: amount(t.minor, &t.currency),
     };
@@ -235,6 +296,7 @@ fn tested(report: Report, refused: Vec<backtest::NotMoved>) -> Tested {
         newly_placed: report.newly_placed,
         stuck: report.stuck,
         totals: report.totals.iter().map(total).collect(),
+        list: Vec::new(),
         digest: Some(report.digest),
         refused: refused.into_iter().map(|r| NotMoved { line: r.line, code: r.code, detail: r.why }).collect(),
         proposal: None,
@@ -246,8 +308,21 @@ fn test(call: &Call, body: &Testing) -> Result<Answer> {
     let bounds =
         Bounds { from: body.from.map(|d| d.0), to: body.to.map(|d| d.0), decided_by_people: body.decided_by_people };
     let file = file(&body.rules, &body.retire)?;
-    let report = call.read(|conn| backtest::run(conn, &file, &bounds, &mut |_| Ok(())))?;
-    Answer::json(200, &tested(report, Vec::new()))
+    if body.list > 1000 {
+        return Err(Refusal::BadBody { why: "list: 1000 at most".to_owned() }.into());
+    }
+    let (first, most) = (usize::try_from(body.list_after).unwrap_or(usize::MAX), usize::from(body.list));
+    let (mut seen, mut list) = (0, Vec::new());
+    let report = call.read(|conn| {
+        backtest::run(conn, &file, &bounds, &mut |change| {
+            if seen >= first && list.len() < most {
+                list.push(moved(&change));
+            }
+            seen += 1;
+            Ok(())
+        })
+    })?;
+    Answer::json(200, &Tested { list, ..tested(report, Vec::new()) })
 }
 
 fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, Changing>) -> Result<Tested> {
@@ -278,6 +353,7 @@ fn apply(tx: &mut Tx<'_>, asked: &Asked<Nothing, Changing>) -> Result<Tested> {
         newly_placed: 0,
         stuck: 0,
         totals: Vec::new(),
+        list: Vec::new(),
         digest: body.digest.clone(),
         refused: Vec::new(),
         proposal,

@@ -34,6 +34,9 @@ pub struct EventsArgs {
     /// Entries of each batch that is posted all the while; 0: nothing else happens
     #[arg(long, default_value_t = 100)]
     load: i64,
+    /// Commit them at another server of the same database (PostgreSQL)
+    #[arg(long)]
+    elsewhere: bool,
     /// A few events only, to see that it works
     #[arg(long)]
     smoke: bool,
@@ -60,7 +63,8 @@ pub(super) fn run(context: &Context, args: &EventsArgs) -> Result<()> {
         std::thread::spawn(move || read(reader, &tell));
     }
     drop(tell);
-    let committed = commit(context, &db, events, args.load)?;
+    let elsewhere = args.elsewhere.then(|| context.open_to_write(&url)).transpose()?;
+    let committed = commit(context, elsewhere.as_ref().unwrap_or(&db), events, args.load)?;
     let mut times = Vec::with_capacity(events * usize::from(args.readers));
     while times.len() < events * usize::from(args.readers) {
         let (event, at) = told
@@ -74,7 +78,7 @@ pub(super) fn run(context: &Context, args: &EventsArgs) -> Result<()> {
     if context.json {
         return print_json(&json!({
             "bench": "events", "database": url.engine(),
-            "settings": { "events": events, "readers": args.readers, "load": args.load },
+            "settings": { "events": events, "readers": args.readers, "load": args.load, "elsewhere": args.elsewhere },
             "p50_ms": p50, "p99_ms": p99, "rss_mib": resident_mib(),
         }));
     }

@@ -2,9 +2,10 @@
 //! profile; calendars, rates, settings and sheets of sub-accounts come as files. Each is the command of the command line.
 
 use super::{Got, Sent, Served, on_both};
-use crate::given::{alice, assert_clean, camt, day, line, number, statement, treasury_text};
+use crate::given::{account_number, alice, assert_clean, camt, day, line, number, statement, treasury_text};
 use serde_json::{Value, json};
 use tributary::app;
+use tributary::banking::write::Entry;
 
 /// Sends the bytes of a file.
 #[track_caller]
@@ -93,6 +94,35 @@ fn gaps_breaks_and_missing_statements_are_listed_by_master_and_close_when_what_i
         assert!(items(&served.get("/v1/gaps", &ann)).is_empty() && kinds(&ann, "").is_empty());
         assert_eq!(due(&ann, "&master=m00")["missing"]["items"], json!([]));
         assert_eq!(served.get("/v1/late-statements", &ann).json()["items"], json!([]), "nobody had recorded it");
+        assert_clean(&served.db);
+    });
+}
+
+#[test]
+fn a_transfer_between_own_masters_is_listed_until_its_other_side_comes() {
+    on_both(|test| {
+        let served = Served::on(test);
+        let (_, ann) = served.person("ann", &[("treasurer", "all")]);
+        let (_, one) = served.person("one", &[("treasurer", "master:m00")]);
+        let (_, two) = served.person("two", &[("treasurer", "master:m01")]);
+        let side = |amount: i64, other: usize| {
+            let mut side = line(day(2), amount, "between our accounts");
+            side.details[0].counterparty_account = Some(account_number(other));
+            side
+        };
+        let take = |master: usize, booked: Entry| {
+            let id = format!("S{master}");
+            let file = camt(&id, &[statement(master, &id, 1, (2, 2), &[booked])]);
+            assert_eq!(send(&served, "/v1/statement-files?name=x", &ann, None, &file).status, 200);
+        };
+        take(0, side(-7_500, 1));
+        let told = |token: &str| items(&served.get("/v1/own-transfers", token));
+        let all = told(&ann);
+        assert_eq!((all.len(), &all[0]["amount"]["amount"], &all[0]["other"]), (1, &json!("-75.00"), &json!("m01")));
+        assert_eq!((told(&one)[0]["other"].clone(), told(&two).len()), (Value::Null, 0), "of each what is theirs");
+        assert!(items(&served.get("/v1/own-transfers?master=m01", &ann)).is_empty());
+        take(1, side(7_500, 0));
+        assert!(told(&ann).is_empty());
         assert_clean(&served.db);
     });
 }

@@ -166,6 +166,15 @@ fn a_rule_is_tried_before_it_is_in_force() {
             (&json!(1), &json!("45.00")),
             "{tested}"
         );
+        assert_eq!(tested["totals"][0]["to_product"], "capcut");
+        let by_line = |list: Value| ask("/v1/rules/test", "l", json!({ "rules": [rule], "list": list }));
+        let listed = by_line(json!(10));
+        assert_eq!((&tested["list"], &listed["digest"]), (&json!([]), &tested["digest"]));
+        let one = &listed["list"][0];
+        assert_eq!((&one["amount"]["amount"], &one["counterparty"]), (&json!("45.00"), &json!("PAYER")), "{listed}");
+        assert_eq!(one["moves"][0]["to"], "m00/capcut/de/operating");
+        let beyond = ask("/v1/rules/test", "l2", json!({ "rules": [rule], "list": 10, "list_after": 1 }));
+        assert_eq!((&beyond["list"], by_line(json!(1001))["code"].as_str()), (&json!([]), Some("bad_body")));
         let asked = send("/v1/rules", "a", json!({ "rules": [rule], "digest": tested["digest"] }));
         assert_eq!((&asked.json()["moved"], served.get("/v1/rules/nobody", &kim).status), (&json!(0), 404));
         served.approved(asked);
