@@ -114,6 +114,7 @@ fn open(call: &Call, body: &SignInBody) -> Result<Answer> {
         device: call.device().to_owned(),
     };
     let opened = super::sign_in(call.db(), call.access_settings(), &asked)?;
+    call.lets_in(&opened);
     let session = Session {
         token: opened.secret.reveal().to_owned(),
         session: opened.session,

@@ -163,10 +163,22 @@ pub fn create_key(tx: &mut Tx<'_>, new: &NewKey, secret: &Secret) -> Result<Inst
 pub fn next_key(tx: &mut Tx<'_>, name: &str, days: i64, id: &str) -> Result<NewKey> {
     authority(tx, Permission::KeysManage)?;
     let now = tx.now();
-    let live = store::keys_named(tx.conn(), name)?.into_iter().rfind(|k| state(k, now) == "live");
-    let before = live.ok_or_else(|| Error::NotFound(format!("there is no live key of the name {name}")))?;
+    let absent = || {
+        Error::NotFound(format!(
+            "there is no live key of the name {name} that has a role; one that waits for its roles has none yet"
+        ))
+    };
+    // The next key of one whose roles wait would have none for ever.
+    let mut found = None;
+    for key in store::keys_named(tx.conn(), name)?.into_iter().filter(|k| state(k, now) == "live") {
+        let held = store::held_by_key(tx.conn(), &key.id)?;
+        if !held.is_empty() {
+            found = Some((key, held));
+        }
+    }
+    let (before, held) = found.ok_or_else(absent)?;
     let mut roles = Vec::new();
-    for (role, scope, _) in store::held_by_key(tx.conn(), &before.id)? {
+    for (role, scope, _) in held {
         let part = scope.parse().map_err(|e: String| Error::Broken(format!("key {}: {e}", before.id)))?;
         roles.push((role, part));
     }

@@ -56,8 +56,8 @@ pub use grants::{Holder, grant, grants_of, revoke};
 pub use keys::{KeyView, NewKey, create_key, keys, next_key, revoke_key};
 pub use password::Cost;
 pub use people::{
-    Invited, Joined, Joining, NewPerson, PersonView, add, disable, first, invitation, invited, join, new_totp_secret,
-    people, people_seen, person_by_login, reset,
+    Invited, Joined, Joining, NewPerson, PersonView, add, disable, first, invitation, invited, join, never_joined,
+    new_totp_secret, people, people_seen, person_by_login, reset,
 };
 pub use permission::{Duty, Permission, Permissions};
 pub use rights::Rights;

@@ -109,6 +109,12 @@ pub fn person_by_login(conn: &mut Conn, login: &str) -> Result<PersonView> {
     view(conn, row)
 }
 
+/// Whether this is somebody who has never come in: their first invitation waits, or has run out.
+pub fn never_joined(conn: &mut Conn, id: &str) -> Result<bool> {
+    let invited = store::person(conn, id)?.is_some_and(|person| person.state == "invited");
+    Ok(invited && !store::events(conn, &["person.joined"])?.iter().any(|(_, subject, _)| subject == id))
+}
+
 /// A secret for an invitation. Made before the command, which may run twice.
 pub fn invitation() -> Result<Secret> {
     Secret::random("tri_")

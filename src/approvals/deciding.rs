@@ -45,7 +45,9 @@ impl Asker {
         if matches!(self.actor.principal(), Principal::Operator(_) | Principal::System(_)) {
             return Ok(true);
         }
-        if row.maker == self.actor.as_str() || (self.person.is_some() && row.maker_person == self.person) {
+        // What its owner has proposed is no key's business: whoever has made the key holds it.
+        let is_person = matches!(self.actor.principal(), Principal::Person(_));
+        if row.maker == self.actor.as_str() || (is_person && self.person.is_some() && row.maker_person == self.person) {
             return Ok(true);
         }
         let (kind, places): (Kind, Vec<Place>) = (row.kind()?, row.places());
@@ -221,6 +223,7 @@ pub fn withdraw(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<()> {
     let person = access::person_of(tx.conn(), &actor)?;
     let is_operator = |actor: &Actor| matches!(actor.principal(), Principal::Operator(_) | Principal::System(_));
     let own = match &person {
+        Some(_) if matches!(actor.principal(), Principal::Key(_)) => row.maker == actor.as_str(),
         Some(person) => row.maker_person.as_ref() == Some(person),
         None => is_operator(&actor) && is_operator(&Actor::from_stored(&row.maker)),
     };

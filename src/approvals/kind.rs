@@ -16,9 +16,9 @@ pub enum Kind {
     Grant,
     /// The treasury's own roles.
     Roles,
-    /// A new way in for a person who has roles: whoever holds its invitation can come to be that person.
+    /// A new way in for a person: whoever holds its invitation can come to be that person.
     Reset,
-    /// An identity at the provider for a person who has roles: whoever signs in as it is that person.
+    /// An identity at the provider for a person: whoever signs in as it is that person.
     Identity,
     /// A leaf's floor, ceiling, limit per movement, last day.
     Limits,
@@ -80,8 +80,8 @@ impl Kind {
             Kind::BackTest => "A change of the rules that moves stored lines",
             Kind::Grant => "A role for a person or key",
             Kind::Roles => "The treasury's own roles",
-            Kind::Reset => "A new invitation for a person who has roles",
-            Kind::Identity => "An identity at the provider for a person who has roles",
+            Kind::Reset => "A new invitation for a person who has come in, or has roles",
+            Kind::Identity => "An identity at the provider for a person",
             Kind::Limits => "A leaf's floor, ceiling, limit per movement or last day",
             Kind::Settlement => "A settlement file",
             Kind::SettlementLine => "A settlement carried out on a line that a person names",

@@ -128,7 +128,7 @@ fn list(call: &Call, which: &Which) -> Result<Page<Expectation>> {
         state: state.transpose()?,
         ..Filter::default()
     };
-    let place = |e: &Expectation| format!("{} {} {}", e.last_on, e.key, e.id);
+    let place = |e: &Expectation| format!("{}\0{}\0{}", e.last_on, e.key, e.id);
     let all = call.read(|conn| super::list_seen(conn, call.scope(), &filter))?;
     Ok(call.page_of(all.into_iter().map(expectation).collect(), which.limit, place))
 }

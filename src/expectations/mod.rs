@@ -62,11 +62,7 @@ impl fmt::Display for Refusal {
             Refusal::Problems { problems } => write!(f, "nothing was taken: {}", problems.join("; ")),
             Refusal::NoReason => f.write_str("say why with a reason of a few words; it is kept with the expectation"),
             Refusal::SeveralNamed { key, leaves } => {
-                write!(
-                    f,
-                    "{key} is the key of receipts of {}; name the one by its id: `tributary expect list` shows it",
-                    leaves.join(", ")
-                )
+                write!(f, "{key} is the key of receipts of {}; name the one by its id", leaves.join(", "))
             }
             Refusal::State { key, state, event } => {
                 write!(f, "{key} is {state}, so it cannot be {}; `tributary expect list` shows it", event.as_str())
@@ -459,6 +455,12 @@ pub fn list_seen(conn: &mut Conn, scope: &Scope, filter: &Filter) -> Result<Vec<
     Ok(all)
 }
 
+/// Ids of those that have expired, of accounts that the scope covers.
+pub fn expired_seen(conn: &mut Conn, scope: &Scope) -> Result<HashSet<String>> {
+    let expired = Filter { state: Some(State::Expired), ..Filter::default() };
+    Ok(list_seen(conn, scope, &expired)?.into_iter().map(|shown| shown.id).collect())
+}
+
 /// The one that a key or id names, whoever's it is.
 pub fn find(conn: &mut Conn, name: &str) -> Result<ExpectationRow> {
     find_seen(conn, &Scope::everything(), name)
@@ -472,7 +474,7 @@ fn find_seen(conn: &mut Conn, scope: &Scope, name: &str) -> Result<ExpectationRo
         found.retain(|(row, _)| seen.contains(&row.account));
     }
     if found.len() > 1 {
-        let leaves = found.into_iter().map(|(_, leaf)| leaf).collect();
+        let leaves = found.into_iter().map(|(row, leaf)| format!("{leaf} ({})", row.id)).collect();
         return Err(Refusal::SeveralNamed { key: name.to_owned(), leaves }.into());
     }
     found.pop().map(|(row, _)| row).ok_or_else(|| {

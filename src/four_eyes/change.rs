@@ -8,7 +8,7 @@ use crate::allocation::{self, announced, settlement_file};
 use crate::approvals::{self, Kind, PoliciesFile, PolicyChange};
 use crate::chart::{self, LimitChange};
 use crate::db::Tx;
-use crate::db::seal::unhex;
+use crate::db::seal::{hex, sha256, unhex};
 use crate::error::{Error, Result};
 use crate::expectations::{self, Announced, Announcement};
 use crate::ledger::{Posted, Terms};
@@ -285,7 +285,7 @@ impl Change {
                 listed("settlement", read.iter().map(|s| s.code.as_str()))
             }
             Change::SettlementLine { settlement, line } => format!("settlement {settlement} on line {line}"),
-            Change::Expectations { receipts } => listed("receipt", receipts.iter().map(|r| r.key.as_str())),
+            Change::Expectations { receipts } => receipts_named(receipts),
             Change::Meeting { expectation, line, .. } => format!("receipt {expectation} by line {line}"),
             Change::Reroute { line, .. } => format!("line {line}"),
             Change::Policies(file) => listed("policy", file.policy.iter().map(|p| p.kind.as_str())),
@@ -308,6 +308,19 @@ impl Change {
             other => format!("there is nothing of the name {}", other.subject()),
         }
     }
+}
+
+/// Receipts by key and leaf; of many not all are named, and a digest stands for the rest: others are about something else.
+fn receipts_named(receipts: &[Announcement]) -> String {
+    const NAMED: usize = 3;
+    let mut all: Vec<String> = receipts.iter().map(|r| format!("{} of {}", r.key, r.leaf)).collect();
+    let named = listed("receipt", all.iter().map(String::as_str));
+    if all.len() <= NAMED {
+        return named;
+    }
+    all.sort_unstable();
+    let digest = hex(&sha256(all.join("\0").as_bytes()));
+    format!("{named} ({})", digest.get(..12).unwrap_or_default())
 }
 
 /// The digest of an invitation.

@@ -144,17 +144,15 @@ fn of_grant(conn: &mut Conn, grant: &Grant) -> Result<Value> {
     )
 }
 
-/// How a person comes in, and what for.
+/// How a person comes in, and what for. Who that is by name stands elsewhere, where it can be erased.
 fn of_person(conn: &mut Conn, id: &str) -> Result<Value> {
     let person = access::people(conn)?.into_iter().find(|p| p.id == id);
     let own = access::grants_of(conn)?.into_iter().filter(|g| g.person.as_deref() == Some(id));
     let mut roles: Vec<String> = own.map(|g| format!("{}@{}", g.role, g.scope)).collect();
     roles.sort_unstable();
-    let identities = access::oidc::identities(conn, id)?.into_iter();
-    let identities: Vec<Value> = identities.map(|i| json!({ "issuer": i.issuer, "subject": i.subject })).collect();
+    let identities: Vec<String> = access::oidc::identities(conn, id)?.into_iter().map(|i| i.id).collect();
     Ok(json!({
-        "person": id, "login": person.as_ref().map(|p| &p.login), "state": person.as_ref().map(|p| &p.state), "roles": roles,
-        "identities": identities,
+        "person": id, "state": person.as_ref().map(|p| &p.state), "roles": roles, "identities": identities,
     }))
 }
 

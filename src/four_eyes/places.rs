@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub(super) struct Acts {
     /// Everything that it touches.
     pub(super) places: Vec<Place>,
-    /// One person is enough: money that waits in suspense is placed, or stays with its owner; a person who may do nothing comes in.
+    /// One person is enough: money that waits in suspense is placed, or stays with its owner; who has never come in and may do nothing is invited again.
     pub(super) alone: bool,
 }
 
@@ -29,7 +29,8 @@ pub(super) fn acts(conn: &mut Conn, change: &Change) -> Result<Acts> {
             BTreeSet::from([Place::treasury()])
         }
         Change::Grant(grant) => BTreeSet::from([of_part(grant.part()?)]),
-        Change::Reset { person, .. } | Change::Identity { person, .. } => return of_person(conn, person),
+        Change::Reset { person, .. } => return of_person(conn, person, true),
+        Change::Identity { person, .. } => return of_person(conn, person, false),
         Change::Limits(limits) => {
             let account = ledger::account(conn, &limits.leaf)?;
             BTreeSet::from([place(conn, &account)?])
@@ -83,12 +84,18 @@ pub(super) fn concerned(conn: &mut Conn, change: &Change) -> Result<Vec<String>>
     Ok(people)
 }
 
-/// Wherever a person may do something. Who may do nothing yet gets a way in from one person: roles take four eyes themselves.
-fn of_person(conn: &mut Conn, person: &str) -> Result<Acts> {
+/// Wherever a person may do something; who may do nothing is the whole treasury's. Only who has never come in and may do nothing is
+/// `invited` again by one person, as they were the first time: whoever has a way in as somebody has the roles that they come to have.
+fn of_person(conn: &mut Conn, person: &str, invites: bool) -> Result<Acts> {
     let own = access::grants_of(conn)?.into_iter().filter(|g| g.person.as_deref() == Some(person));
     let parts = own.map(|g| g.scope.parse().map_err(|e: String| Error::Broken(format!("grant {}: {e}", g.id))));
-    let places: BTreeSet<Place> = parts.map(|part| part.map(of_part)).collect::<Result<_>>()?;
-    Ok(Acts { alone: places.is_empty(), places: places.into_iter().collect() })
+    let mut places: BTreeSet<Place> = parts.map(|part| part.map(of_part)).collect::<Result<_>>()?;
+    let may_nothing = places.is_empty();
+    if may_nothing {
+        places.insert(Place::treasury());
+    }
+    let alone = invites && may_nothing && access::never_joined(conn, person)?;
+    Ok(Acts { alone, places: places.into_iter().collect() })
 }
 
 fn of_part(part: Part) -> Place {

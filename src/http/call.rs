@@ -6,7 +6,8 @@ use super::problem::{Problem, Refusal};
 use super::server::State;
 use super::store::{self, KeyRow};
 use crate::access::oidc::Provider;
-use crate::access::{Admitted, Secret, Settings};
+use crate::access::{Admitted, Opened, Secret, Settings};
+use crate::actor::Actor;
 use crate::banking::Profiles;
 use crate::config;
 use crate::db::seal::{Hash, sha256};
@@ -160,6 +161,11 @@ impl Call {
     /// What they may do in all; `None` where anybody may ask.
     pub fn admitted(&self) -> Option<&Admitted> {
         self.admitted.as_ref()
+    }
+
+    /// A session was opened: its first request is no guess, whatever else comes from that address.
+    pub fn lets_in(&self, opened: &Opened) {
+        self.state.known.keep(&opened.secret, &Actor::person(&opened.person));
     }
 
     /// How people sign in here.

@@ -121,7 +121,7 @@ pub(super) async fn answer(
     let answer = answers.and_then(|mut all| all.pop().unwrap_or_else(|| Err(stopped())));
     if matches!(&answer, Err(no) if no.code() == "not_signed_in") {
         let place = headers::place(request.peer_addr(), request.headers(), &state.settings.server.trusted_proxies);
-        state.guessed(&place, Some(&bearer));
+        state.guessed(&place, &bearer);
     }
     Some(answer)
 }

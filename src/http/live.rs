@@ -178,12 +178,11 @@ struct Slot {
 impl Slot {
     fn take(state: &Arc<State>, principal: &str) -> Result<Slot> {
         let mut open = state.streams.open();
-        let all: usize = open.values().sum();
-        let own = open.entry(principal.to_owned()).or_default();
-        if *own >= MOST_OF_ONE || all >= MOST {
+        let (all, own): (usize, usize) = (open.values().sum(), open.get(principal).copied().unwrap_or_default());
+        if own >= MOST_OF_ONE || all >= MOST {
             return Err(Refusal::TooManyStreams { most: MOST_OF_ONE }.into());
         }
-        *own += 1;
+        open.insert(principal.to_owned(), own + 1);
         drop(open);
         look_beside(state);
         Ok(Slot { state: Arc::clone(state), principal: principal.to_owned() })
@@ -297,18 +296,19 @@ pub(super) async fn answer(state: Arc<State>, headers: &HeaderMap, query: &str, 
     });
     let mut reader = Reader { state: Arc::clone(&state), secret: credentials.secret, filter: which.filter(), at: 0 };
     let first = web::block(move || {
-        reader.state.refuse_guessing(&place, Some(&reader.secret))?;
+        reader.state.refuse_guessing(&place, &reader.secret)?;
         reader.at = match after {
             Some(after) => after,
             None => reader.state.db.read(events::head)?,
         };
         let (principal, _) = reader.read().inspect_err(|error| {
             if error.code() == "not_signed_in" {
-                reader.state.guessed(&place, Some(&reader.secret));
+                reader.state.guessed(&place, &reader.secret);
             }
         })?;
         let admitted =
             reader.state.db.read(|conn| access::admit(conn, &reader.secret, reader.state.db.clock().now()))?;
+        reader.state.known.keep(&reader.secret, &admitted.actor);
         access::touch(&reader.state.db, &admitted)?;
         reader.state.limits.take(&principal, std::time::Instant::now()).map_err(|_| Refusal::TooManyRequests)?;
         Ok::<_, Error>((principal, reader))

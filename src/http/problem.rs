@@ -90,7 +90,7 @@ impl fmt::Display for Refusal {
                 "a session's cookie changes something only from a page of this server itself; programs send the header Authorization: Bearer instead",
             ),
             Refusal::TooManyRequests => {
-                f.write_str("these are more requests than one principal may send; wait for as long as Retry-After says")
+                f.write_str("these are more requests than one principal may send, or more wrong keys than one address may bring; wait for as long as Retry-After says")
             }
             Refusal::TooManyStreams { most } => write!(f, "{most} streams of one principal are open, or as many as this server takes on; end one first"),
             Refusal::ServerFull => f.write_str("more requests are under way than this server takes on; try again in a moment"),

@@ -203,7 +203,7 @@ async fn respond(state: Arc<State>, at: usize, request: HttpRequest, payload: we
         let (worker, head) = (Arc::clone(&state), Head::of(&request, &state));
         let may = web::block(move || {
             let Some(operation) = worker.operations.get(at) else { return Err(Refusal::NoSuchPath.into()) };
-            let_in(&worker, operation, &head).map(drop)
+            let_in(&worker, operation, &head)?.map_or(Ok(()), |admitted| allowed(operation, &admitted).map(drop))
         });
         if let Err(error) = may.await.unwrap_or_else(|_| Err(stopping())) {
             return refusal(&request, &error);
@@ -254,30 +254,31 @@ fn stopping() -> Error {
 }
 
 /// Who asks; `None`: nobody, where nobody has to be.
-fn let_in(state: &State, operation: &Operation, head: &Head) -> Result<Option<(Arc<Who>, Admitted)>> {
+fn let_in(state: &State, operation: &Operation, head: &Head) -> Result<Option<Admitted>> {
     if operation.need == Need::Nobody {
-        if !is_probe(operation) {
-            state.refuse_guessing(&head.place, None)?;
-        }
         headers::refuse_cross_site(&head.method, &head.headers, false)?;
         return Ok(None);
     }
     let credentials = headers::credentials(&head.headers).ok_or(Refusal::NoCredentials)?;
     headers::refuse_cross_site(&head.method, &head.headers, credentials.by_cookie)?;
     let secret = &credentials.secret;
-    state.refuse_guessing(&head.place, Some(secret))?;
+    state.refuse_guessing(&head.place, secret)?;
     let now = state.db.clock().now();
     let admitted = state.db.read(|conn| access::admit(conn, secret, now)).inspect_err(|error| {
         if error.is_answer() {
-            state.guessed(&head.place, Some(secret));
+            state.guessed(&head.place, secret);
         }
     })?;
     state.known.keep(secret, &admitted.actor);
-    let who = match operation.need {
-        Need::Permission(permission) => admitted.who(permission)?,
-        _ => Arc::new(Who { actor: admitted.actor.clone(), scope: admitted.rights.reach() }),
-    };
-    Ok(Some((who, admitted)))
+    Ok(Some(admitted))
+}
+
+/// Whether they may, and where.
+fn allowed(operation: &Operation, admitted: &Admitted) -> Result<Arc<Who>> {
+    match operation.need {
+        Need::Permission(permission) => admitted.who(permission),
+        _ => Ok(Arc::new(Who { actor: admitted.actor.clone(), scope: admitted.rights.reach() })),
+    }
 }
 
 /// Who asks, and whether they may and not too often.
@@ -287,9 +288,9 @@ fn admit(state: &State, operation: &Operation, head: &Head) -> Result<(Arc<Who>,
         taken.map_err(|_| Refusal::TooManyRequests)
     };
     match let_in(state, operation, head) {
-        Ok(Some((who, admitted))) => {
+        Ok(Some(admitted)) => {
             limited(admitted.actor.as_str())?;
-            Ok((who, Some(admitted)))
+            Ok((allowed(operation, &admitted)?, Some(admitted)))
         }
         Ok(None) => {
             if !is_probe(operation) {
@@ -360,12 +361,7 @@ fn work(
         device: headers::maybe(&head.headers, "user-agent").unwrap_or_default(),
         cookies: headers::maybe(&head.headers, "cookie"),
     };
-    let answer = (operation.run)(&call).inspect_err(|error| {
-        // Who needs no secret to ask this brings one in what they ask: a password, a code, an invitation.
-        if operation.need == Need::Nobody && error.is_answer() {
-            state.guessed(&call.place, None);
-        }
-    })?;
+    let answer = (operation.run)(&call)?;
     let known = headers::maybe(&head.headers, "if-none-match");
     let tag = answer.headers.iter().find(|(name, _)| *name == "ETag").map(|(_, tag)| tag.clone());
     if operation.method == Method::Get && tag.is_some() && known == tag {

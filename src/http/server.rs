@@ -9,14 +9,16 @@ use crate::access::oidc::Provider;
 use crate::access::{self, Secret, secret};
 use crate::banking::Profiles;
 use crate::config;
+use crate::db::seal::Hash;
 use crate::db::{Db, Who};
 use crate::error::{Error, Result};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, rt, web};
+use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,9 @@ pub struct Settings {
     pub signals: bool,
 }
 
+/// Wrong secrets that are remembered at most; then all are forgotten, and count again.
+const WRONG: usize = 20_000;
+
 /// What all requests share.
 pub(super) struct State {
     pub(super) db: Arc<Db>,
@@ -44,6 +49,8 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// Wrong secrets, by the address that they come from.
     pub(super) guesses: Limits,
+    /// Digests of the wrong ones.
+    pub(super) wrong: Mutex<HashSet<Hash>>,
     /// Whose secrets were the last ones that were let in.
     pub(super) known: Known,
     /// Shared with requests that wait in the writer's queue.
@@ -61,18 +68,22 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Refuses an address that has brought too many wrong secrets lately. One that was let in before is looked at all the same, for
-    /// behind one address there may be many.
-    pub(super) fn refuse_guessing(&self, place: &str, secret: Option<&Secret>) -> Result<(), Refusal> {
-        let known = secret.is_some_and(|secret| self.known.knows(secret));
+    /// Refuses an address that has brought too many wrong keys and sessions lately. One that was let in before is looked at all the
+    /// same, for behind one address there may be many; and whoever signs in has a wait of their own, so that nobody locks others out.
+    pub(super) fn refuse_guessing(&self, place: &str, secret: &Secret) -> Result<(), Refusal> {
+        let known = self.known.knows(secret);
         if known || self.guesses.has(place, Instant::now()) { Ok(()) } else { Err(Refusal::TooManyRequests) }
     }
 
-    /// A secret was wrong: a key, a session, a password, a code, an invitation.
-    pub(super) fn guessed(&self, place: &str, secret: Option<&Secret>) {
-        let _ = self.guesses.take(place, Instant::now());
-        if let Some(secret) = secret {
-            self.known.forget(secret);
+    /// A key or session was wrong. The same one again is no other guess: a machine whose key has run out asks on and on.
+    pub(super) fn guessed(&self, place: &str, secret: &Secret) {
+        self.known.forget(secret);
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.len() >= WRONG {
+            wrong.clear();
+        }
+        if wrong.insert(secret.digest()) {
+            let _ = self.guesses.take(place, Instant::now());
         }
     }
 
@@ -142,6 +153,7 @@ pub fn start_with(
         cursor_secret: cursor_secret(&db)?,
         limits: Limits::new(server.requests_per_second, server.burst),
         guesses: Limits::new(server.guesses.min(1), server.guesses),
+        wrong: Mutex::default(),
         known: Known::default(),
         under_way: Arc::default(),
         slow: AtomicUsize::new(0),

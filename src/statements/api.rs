@@ -102,6 +102,10 @@ fn breaks(call: &Call, which: &WhichBreaks) -> Result<Page<Break>> {
         let seen = masters(conn, call.scope(), which.master.as_deref())?;
         let codes: HashSet<&str> = seen.iter().map(|m| m.code.as_str()).collect();
         let mut all = super::breaks(conn)?;
+        // What is expected has a permission of its own, and a leaf in a master may be another entity's.
+        let may = call.admitted().map_or_else(Scope::nothing, |a| a.rights.scope(Permission::ExpectationsRead));
+        let expired = crate::expectations::expired_seen(conn, &may)?;
+        all.retain(|b| b.kind != "receipt_expired" || expired.contains(&b.subject));
         all.retain(|b| codes.contains(b.master.as_str()) && which.kind.as_ref().is_none_or(|kind| b.kind == kind));
         Ok(all)
     })?;

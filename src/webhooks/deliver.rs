@@ -36,8 +36,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Endpoints that are sent to at once.
 const AT_ONCE: usize = 16;
-/// How many of them of one owner.
-const AT_ONCE_OF_ONE: usize = 4;
+/// How many of them an owner may have whatever others have; more only while as many are left for somebody else.
+const OF_RIGHT: usize = 4;
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: TimeDelta = TimeDelta::hours(1);
 /// A message beyond this leaves out what was before and after: receivers ask for it by its number.
@@ -472,7 +472,8 @@ fn due(courier: &Courier, conn: &mut Conn, busy: &Mutex<HashMap<String, String>>
 /// Whether a cursor of this owner may be worked on beside those that are: nobody's slow receivers take all turns.
 fn has_turn(taken: &HashMap<String, String>, cursor: &str, owner: &str) -> bool {
     let own = taken.values().filter(|of| *of == owner).count();
-    taken.len() < AT_ONCE && own < AT_ONCE_OF_ONE && !taken.contains_key(cursor)
+    let room = if own < OF_RIGHT { AT_ONCE } else { AT_ONCE - OF_RIGHT };
+    taken.len() < room && !taken.contains_key(cursor)
 }
 
 #[cfg(test)]
@@ -491,9 +492,9 @@ mod tests {
         };
         assert!(takes("a0", "a") && !takes("a0", "a"), "one worker each");
         let of_one = (1..20).filter(|n| takes(&format!("a{n}"), "a")).count();
-        assert_eq!(of_one + 1, AT_ONCE_OF_ONE);
-        let of_others = (0..20).filter(|n| takes(&format!("b{n}"), &format!("b{n}"))).count();
-        assert_eq!(of_others + AT_ONCE_OF_ONE, AT_ONCE);
+        assert_eq!(of_one + 1, AT_ONCE - OF_RIGHT);
+        let of_others = (0..20).filter(|n| takes(&format!("b{n}"), "b")).count();
+        assert_eq!(of_others, OF_RIGHT);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tributary::app;
 use tributary::banking::write::{Camt053, Dialect, Entry, Statement, Totals, Version, mt940};
 use tributary::banking::{Balance, Detail, Direction};
@@ -238,6 +239,16 @@ pub fn mt(statements: &[(Statement, Vec<Entry>)]) -> Vec<u8> {
         mt940(&mut bytes, Dialect::Slash, head, lines).expect("memory takes it");
     }
     bytes
+}
+
+/// Sets a flag when it goes, also by a panic: threads of a scope that go on until it is set would otherwise keep a test that has failed
+/// for ever.
+pub struct Ends<'f>(pub &'f AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// SQL past the front door.

@@ -97,6 +97,7 @@ fn readers_see_the_constant_total_while_money_moves() {
         }
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let ends = given::Ends(&over);
             let reader = scope.spawn(|| {
                 let mut seen = 0;
                 while !over.load(Ordering::SeqCst) || seen == 0 {
@@ -114,7 +115,7 @@ fn readers_see_the_constant_total_while_money_moves() {
                 })
                 .collect();
             let moved: usize = writers.into_iter().map(|w| w.join().expect("no panic")).sum();
-            over.store(true, Ordering::SeqCst);
+            drop(ends);
             reader.join().expect("every snapshot was right");
             assert!(moved > 0);
         });

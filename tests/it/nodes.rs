@@ -5,6 +5,7 @@ use crate::given::{self, assert_clean, book, inflow, post, transfer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 use tributary::db::{self, Db, Head, Options};
 use tributary::ledger;
 
@@ -72,6 +73,9 @@ fn two_nodes_on_one_postgres_lose_no_update() {
     assert_clean(&nodes[1]);
 }
 
+/// How long something may take that takes moments: beyond it the test has failed, and does not wait for ever.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// The backend that holds the writer's lock, found and ended in one statement; `false` when nobody holds it at this moment.
 fn end_the_writer(test: &TestDb) -> bool {
     let ended = "SELECT count(*) AS value FROM (SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
@@ -89,6 +93,7 @@ fn what_postgres_acknowledged_survives_the_end_of_the_writers_session() {
     let (acknowledge, acknowledged) = channel();
     let mut kept: Vec<(String, i64)> = Vec::new();
     std::thread::scope(|scope| {
+        let ends = given::Ends(&over);
         for thread in 0..4 {
             let (db, book, over, acknowledge) = (&db, &book, &over, acknowledge.clone());
             scope.spawn(move || {
@@ -108,14 +113,18 @@ fn what_postgres_acknowledged_survives_the_end_of_the_writers_session() {
                 }
             });
         }
-        for _ in 0..20 {
+        for blow in 0..20 {
+            let begun = Instant::now();
             while !end_the_writer(&test) {
+                assert!(begun.elapsed() < LONGEST, "the writer was not met at work for blow {blow}");
                 kept.extend(acknowledged.try_iter());
             }
             // Work goes on before the next blow.
-            kept.extend(acknowledged.iter().take(25));
+            for _ in 0..25 {
+                kept.push(acknowledged.recv_timeout(LONGEST).expect("work goes on"));
+            }
         }
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         drop(acknowledge);
         kept.extend(acknowledged.iter());
     });

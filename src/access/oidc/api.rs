@@ -125,6 +125,7 @@ impl ProvidedSession {
 /// With the session's cookie. It is `Lax` where the provider has sent the browser: a `Strict` one would not go along to the page
 /// behind. What changes anything is refused from other sites whatever the cookie says.
 fn with_cookies(answer: Answer, opened: &Opened, call: &Call, same_site: &str) -> Answer {
+    call.lets_in(opened);
     let lasts = (opened.expires_at - call.now()).num_seconds().max(0);
     let secret = opened.secret.reveal();
     let cookie = format!("{SESSION_COOKIE}={secret}; Path=/; Max-Age={lasts}; Secure; HttpOnly; SameSite={same_site}");

@@ -92,7 +92,7 @@ impl Row {
             "receipt_expired" => (
                 "receipt_expired",
                 format!(
-                    "{other} was expected to bring {amount} at least by {day}, and nothing came; ask the payer, or give it up: `tributary expect cancel {id}`"
+                    "{other} expected at least {amount} by {day}, and it has not come; ask the payer, or give it up with `tributary expect cancel`"
                 ),
             ),
             _ => ("never_came", format!("{amount} was announced for {day} and never booked")),

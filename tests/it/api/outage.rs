@@ -3,7 +3,7 @@
 
 use super::child::{Reply, Server, announced, effects, furnished, within};
 use crate::databases::{Engine, TestDb};
-use crate::given::assert_clean;
+use crate::given::{Ends, assert_clean};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use std::collections::BTreeSet;
@@ -174,6 +174,7 @@ fn a_database_that_is_away_under_load_is_said_so_and_nothing_acknowledged_is_los
     let (log, over) = (Log::default(), AtomicBool::new(false));
     let count = |log: &Log| log.acknowledged.lock().expect("no panic").len();
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         let (server, key) = (&server, &key);
         for client in 0..32 {
             let (log, over) = (&log, &over);
@@ -215,7 +216,6 @@ fn a_database_that_is_away_under_load_is_said_so_and_nothing_acknowledged_is_los
             log.slowest_refusal.lock().expect("no panic"),
             restored.elapsed()
         );
-        over.store(true, Ordering::SeqCst);
     });
     let slowest = *log.slowest_refusal.lock().expect("no panic");
     assert!(slowest < Duration::from_secs(20), "an answer took {slowest:?}");
@@ -231,6 +231,7 @@ fn a_file_that_another_program_keeps_locked_is_said_so_and_work_goes_on_when_it_
     let (log, over) = (Log::default(), AtomicBool::new(false));
     let count = |log: &Log| log.acknowledged.lock().expect("no panic").len();
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         let (server, key) = (&server, &key);
         for client in 0..32 {
             let (log, over) = (&log, &over);
@@ -247,7 +248,6 @@ fn a_file_that_another_program_keeps_locked_is_said_so_and_work_goes_on_when_it_
         let so_far = count(&log);
         drop(locked);
         within(15, "work goes on", || count(&log) > so_far + 100);
-        over.store(true, Ordering::SeqCst);
     });
     let slowest = *log.slowest_refusal.lock().expect("no panic");
     assert!(slowest < Duration::from_secs(20), "an answer took {slowest:?}");

@@ -27,7 +27,7 @@ fn an_administrator_alone_gets_no_way_in_as_somebody_who_has_a_role() {
         // What is decided on says who that is and what they may do, and nothing that lets anybody in.
         let path = format!("/v1/proposals/{proposal}");
         let shown = served.get(&path, &bob).json();
-        assert_eq!(shown["effect"]["before"]["login"], "tom", "{shown}");
+        assert_eq!(shown["effect"]["before"]["person"], tom.as_str(), "{shown}");
         assert_eq!(shown["effect"]["before"]["roles"], json!(["treasurer@all"]));
         assert!(!shown.to_string().contains(&invitation));
         let decide =
@@ -91,6 +91,7 @@ fn a_key_of_a_receipt_is_its_leafs_and_tells_nobody_what_another_product_expects
         }
         let both = served.get("/v1/expectations/INV-1", &ann);
         assert_eq!(both.code(), "expectation_several", "{both:?}");
+        assert!(both.text.contains(&format!("{tiktok} (ex_")), "each with its id: {both:?}");
         let ids: Vec<String> = served.get("/v1/expectations", &ann).json()["items"]
             .as_array()
             .expect("items")

@@ -2,7 +2,7 @@
 
 use super::child::{Server, announced, effects, furnished, key_of_ann, request, signed_in, within};
 use crate::databases::{Engine, TestDb};
-use crate::given::assert_clean;
+use crate::given::{Ends, assert_clean};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::sync::Barrier;
@@ -112,6 +112,7 @@ fn the_end_of_one_server_in_the_middle_of_its_work_does_not_stop_the_other() {
     let (over, done) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; 2]);
     let (at, key) = (a.address, &key);
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         for client in 0..16 {
             let (over, done, b) = (&over, &done, &b);
             scope.spawn(move || {
@@ -141,7 +142,6 @@ fn the_end_of_one_server_in_the_middle_of_its_work_does_not_stop_the_other() {
         a.kill();
         let so_far = count(1);
         within(10, "the other goes on", || count(1) > so_far + 200);
-        over.store(true, Ordering::SeqCst);
     });
     assert_eq!(b.get("/readyz", key).status, 200);
     let all = done.iter().map(|d| d.load(Ordering::Relaxed)).sum::<usize>();
