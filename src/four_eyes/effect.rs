@@ -150,7 +150,9 @@ fn of_person(conn: &mut Conn, id: &str) -> Result<Value> {
     let own = access::grants_of(conn)?.into_iter().filter(|g| g.person.as_deref() == Some(id));
     let mut roles: Vec<String> = own.map(|g| format!("{}@{}", g.role, g.scope)).collect();
     roles.sort_unstable();
-    let identities: Vec<String> = access::oidc::identities(conn, id)?.into_iter().map(|i| i.id).collect();
+    // As what a link is to: its id is another one each time that it is tried.
+    let identities = access::oidc::identities(conn, id)?.into_iter();
+    let identities: Vec<Value> = identities.map(|i| json!({ "issuer": i.issuer, "subject": i.subject })).collect();
     Ok(json!({
         "person": id, "state": person.as_ref().map(|p| &p.state), "roles": roles, "identities": identities,
     }))
